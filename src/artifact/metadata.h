@@ -1,0 +1,47 @@
+// What an artifact says about itself, beside its tensors.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "model/encoder_spec.h"
+#include "model/model.h"
+#include "model/precision.h"
+#include "model/task.h"
+
+namespace tilewise::artifact {
+
+/// The lossy choices, one line an operator kind, so that inspect can show them: {"linear", "bf16"}, {"heads", "fp32"}.
+struct OperatorPrecision {
+  std::string operators;
+  std::string stored_as;
+  bool operator==(const OperatorPrecision&) const = default;
+};
+
+/// A task and which dense layer precedes its output layer, if any.
+struct TaskEntry {
+  model::Task task;
+  bool has_dense = false;
+  model::Activation dense_activation = model::Activation::identity;
+  bool operator==(const TaskEntry&) const = default;
+};
+
+struct Metadata {
+  model::EncoderSpec spec;
+  model::Precision precision = model::Precision::fp32;
+  std::vector<TaskEntry> tasks;
+  model::Provenance provenance;
+  std::vector<OperatorPrecision> numerics;
+  std::string compiler;  ///< "tilewise 0.1.0"
+  bool operator==(const Metadata&) const = default;
+};
+
+/// Canonical JSON: fixed key order, shortest floats that read back equal. Equal metadata gives equal bytes.
+std::string to_json(const Metadata& metadata);
+
+/// The inverse, for bytes that nobody vouches for: every value is range-checked. Errors: invalid_input, naming the field.
+Result<Metadata> parse_metadata(std::string_view json);
+
+}  // namespace tilewise::artifact

@@ -1,0 +1,13 @@
+// SHA-256 (FIPS 180-4) of files, for provenance: what `sha256sum` prints.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace tilewise {
+
+/// 64 lower-case hexadecimal digits.
+std::string sha256_hex(std::span<const std::byte> bytes);
+
+}  // namespace tilewise

@@ -1,0 +1,46 @@
+// The one place where an instruction set is chosen.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/isa.h"
+#include "base/status.h"
+#include "kernels/attention.h"
+#include "kernels/linear.h"
+#include "kernels/rows.h"
+#include "model/precision.h"
+
+namespace tilewise::kernels {
+
+/// All operations of one precision on one instruction set. The sets are constant and live as long as the program.
+struct KernelSet {
+  Isa isa = Isa::portable;
+  model::Precision precision = model::Precision::fp32;
+  LinearFn linear = nullptr;
+  LinearFn linear_fp32 = nullptr;  ///< fp32 in, fp32 weights, fp32 out: the heads of every precision
+  AttentionFn attention = nullptr;
+  AttentionScratchFn attention_scratch = nullptr;
+  EmbedFn embed = nullptr;
+  AddNormFn add_norm = nullptr;
+  ActivateFn activate = nullptr;
+  PoolFn pool = nullptr;
+  void (*begin_pass)() = nullptr;  ///< called on the running thread before a pass (AMX: configures the tiles)
+  void (*end_pass)() = nullptr;    ///< and after it
+};
+
+/// Every set that this build contains, whether this CPU runs it or not; src/kernels/kernels.inc is their list.
+std::span<const KernelSet> all_kernel_sets();
+
+/// The best set for this precision that `cpu` supports, or the one of the level `forced`. A pure function.
+/// Errors: unavailable_machine when `forced` does not run on this CPU, invalid_argument when the build has no kernels of
+/// that level and precision (the message lists those that there are).
+Result<const KernelSet*> choose_kernels(const CpuFeatures& cpu, model::Precision precision,
+                                        std::optional<Isa> forced = std::nullopt);
+
+/// Peak of one core for the instruction that `set.linear` is built on, in FLOP/s (2 a multiply-add), measured for about
+/// `seconds`. Call it only for sets that this CPU supports.
+double measure_peak(const KernelSet& set, double seconds = 0.02);
+
+}  // namespace tilewise::kernels

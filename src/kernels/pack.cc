@@ -1,0 +1,64 @@
+#include "kernels/pack.h"
+
+#include <bit>
+#include <cstring>
+
+#include "kernels/linear.h"
+
+namespace tilewise::kernels {
+
+using model::Precision;
+
+uint16_t to_bf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const bool is_nan = (bits & 0x7fffffffU) > 0x7f800000U;
+  if (is_nan) return static_cast<uint16_t>((bits >> 16) | 0x0040U);  // quiet, so that rounding cannot make it infinite
+  const uint32_t nearest_even = 0x7fffU + ((bits >> 16) & 1U);
+  return static_cast<uint16_t>((bits + nearest_even) >> 16);
+}
+
+float from_bf16(uint16_t value) { return std::bit_cast<float>(static_cast<uint32_t>(value) << 16); }
+
+size_t element_bytes(Precision precision) {
+  switch (precision) {
+    case Precision::fp32: return 4;
+    case Precision::bf16: return 2;
+    case Precision::int8: return 1;
+  }
+  return 0;
+}
+
+int64_t padded_k(int64_t k, Precision precision) {
+  return round_up(k, 64 / static_cast<int64_t>(element_bytes(precision)));
+}
+
+int64_t padded_n(int64_t n) { return round_up(n, kPanelColumns); }
+
+size_t packed_bytes(int64_t n, int64_t k, Precision precision) {
+  return static_cast<size_t>(padded_n(n) * padded_k(k, precision)) * element_bytes(precision);
+}
+
+std::vector<std::byte> pack_panels(std::span<const float> weight, int64_t n, int64_t k,
+                                   Precision precision) {
+  const int64_t per_step = 4 / static_cast<int64_t>(element_bytes(precision));
+  const int64_t steps = padded_k(k, precision) / per_step;
+  std::vector<std::byte> packed(packed_bytes(n, k, precision));  // zeroed: the padding is in place
+  for (int64_t column = 0; column < n; ++column) {
+    const int64_t panel = column / kPanelColumns;
+    for (int64_t i = 0; i < k; ++i) {
+      const float value = weight[static_cast<size_t>(column * k + i)];
+      const int64_t step = panel * steps + i / per_step;
+      const int64_t element = (step * kPanelColumns + column % kPanelColumns) * per_step + i % per_step;
+      std::byte* target = packed.data() + static_cast<size_t>(element) * element_bytes(precision);
+      if (precision == Precision::fp32) {
+        std::memcpy(target, &value, sizeof value);
+      } else {
+        const uint16_t rounded = to_bf16(value);
+        std::memcpy(target, &rounded, sizeof rounded);
+      }
+    }
+  }
+  return packed;
+}
+
+}  // namespace tilewise::kernels

@@ -1,0 +1,64 @@
+// The tensors of an artifact, bound to what the forward pass calls them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "artifact/reader.h"
+#include "base/status.h"
+#include "model/encoder_spec.h"
+#include "model/precision.h"
+
+namespace tilewise::runtime {
+
+/// Packed panels and bias; k and n are the padded sizes that the kernels see.
+struct Linear {
+  const void* weights = nullptr;
+  const float* bias = nullptr;
+  int32_t k = 0;
+  int32_t n = 0;
+};
+
+struct Norm {
+  const float* gain = nullptr;
+  const float* bias = nullptr;
+};
+
+struct Layer {
+  Linear qkv;
+  Linear attention_output;
+  Norm attention_norm;
+  Linear ffn_up;
+  Linear ffn_down;
+  Norm ffn_norm;
+};
+
+struct Head {
+  struct Dense {
+    Linear linear;
+    model::Activation activation = model::Activation::tanh;
+  };
+  std::optional<Dense> dense;
+  Linear output;
+  int32_t outputs = 0;
+};
+
+/// Views into the mapped artifact, which the owner keeps alive. Every tensor has been checked for type, layout and shape.
+struct Weights {
+  model::EncoderSpec spec;
+  model::Precision precision = model::Precision::fp32;
+  int32_t section = 0;  ///< columns of each of Q, K, V: heads * head_dim rounded up to 32
+  const void* word_embeddings = nullptr;
+  const float* position_embeddings = nullptr;
+  const float* type_embeddings = nullptr;  ///< null where the family has none
+  Norm embedding_norm;
+  std::vector<Layer> layers;
+  std::vector<std::optional<Head>> heads;  ///< one a task, nullopt for an embedding
+};
+
+/// Errors: invalid_input naming the tensor that is missing or does not fit.
+Result<Weights> bind(const artifact::Artifact& artifact);
+
+}  // namespace tilewise::runtime

@@ -1,0 +1,57 @@
+// From an input of a task (text, record or pair) to the token sequence that the encoder sees.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "model/row.h"
+#include "model/task.h"
+#include "text/tokenizer.h"
+
+namespace tilewise::text {
+
+/// Sequences packed end to end, without padding. Cleared and reused between batches so that it stops allocating.
+struct PackedTokens {
+  std::vector<int32_t> ids;
+  std::vector<int32_t> types;        ///< token type of each id: 0, or 1 for the second of a pair
+  std::vector<int32_t> offsets = {0};  ///< sequences + 1
+  std::vector<bool> truncated;       ///< one a sequence
+
+  int32_t sequences() const { return static_cast<int32_t>(offsets.size()) - 1; }
+  int32_t tokens() const { return offsets.back(); }
+  void clear();
+};
+
+/// Appends the text of `content` to `out`: itself, or the record through the template.
+/// Errors: invalid_input for a record where the task has no template.
+Status render(const model::InputTemplate& record_template, const model::Content& content,
+              std::string& out);
+
+/// How many tokens of each side stay when `left` + `right` must fit into `budget` (special tokens not counted).
+/// The rule of Hugging Face's fast tokenizers for a pair. right = 0 tokens for a single text.
+struct Kept {
+  int64_t left;
+  int64_t right;
+};
+Kept truncate(int64_t left, int64_t right, int64_t budget, model::Truncation truncation);
+
+/// Builds [CLS] text [SEP] or [CLS] left [SEP] right [SEP] and appends it. One InputEncoder a thread (it owns scratch memory);
+/// the tokenizer is shared.
+class InputEncoder {
+ public:
+  explicit InputEncoder(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {}
+
+  /// Errors (nothing is appended then): invalid_input when the input's shape is not the task's (a pair for a text task), or
+  /// the record does not fit the template. Empty text is a valid input: only special tokens.
+  Status append(const model::Task& task, const model::Input& input, PackedTokens& out);
+
+ private:
+  Tokenizer tokenizer_;
+  std::string rendered_;
+  std::vector<int32_t> left_;
+  std::vector<int32_t> right_;
+};
+
+}  // namespace tilewise::text
