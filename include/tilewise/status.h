@@ -22,11 +22,11 @@ enum class StatusCode {
 
 /// The five answers that every error message owes its reader. Empty fields are left out of the text.
 struct Problem {
-  std::string what;      ///< what went wrong, one sentence without the final full stop
-  std::string where;     ///< file, line, tensor, field or flag
-  std::string expected;  ///< what would have been right
-  std::string found;     ///< what was there instead
-  std::string remedy;    ///< what the reader can do about it
+  std::string what = {};      ///< what went wrong, one sentence without the final full stop
+  std::string where = {};     ///< file, line, tensor, field or flag
+  std::string expected = {};  ///< what would have been right
+  std::string found = {};     ///< what was there instead
+  std::string remedy = {};    ///< what the reader can do about it
 };
 
 /// Success, or one Problem with its code. Copyable, movable, not thread-safe.

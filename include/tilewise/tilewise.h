@@ -59,7 +59,7 @@ struct Prediction {
 };
 
 struct OpenOptions {
-  std::string isa;       ///< "amx", "avx512_bf16", "avx512", "avx2", "portable", "neon"; empty: the best of this machine
+  std::string isa = {};  ///< "amx", "avx512_bf16", "avx512", "avx2", "portable", "neon"; empty: the best of this machine
   int32_t replicas = 0;  ///< 0: one a core of the cpuset and quota
   bool pin = true;       ///< pin each replica to its core
 };
@@ -67,7 +67,7 @@ struct OpenOptions {
 struct PredictOptions {
   int32_t top = 1;                 ///< labels of a multiclass answer; 0: all
   bool both_orders = false;        ///< pairs: mean over both orders
-  std::optional<float> threshold;  ///< on the logit, instead of the task's own
+  std::optional<float> threshold = {};  ///< on the logit, instead of the task's own
 };
 
 /// An opened artifact with its replicas. Cheap to copy (copies share everything), thread-safe.
@@ -98,7 +98,7 @@ class Model {
 };
 
 struct CompileOptions {
-  std::string backbone;            ///< folder of the backbone where it lies elsewhere
+  std::string backbone = {};       ///< folder of the backbone where it lies elsewhere
   std::string precision = "bf16";  ///< "bf16" or "fp32"
 };
 

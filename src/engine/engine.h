@@ -20,7 +20,7 @@
 namespace tilewise::engine {
 
 struct Options {
-  std::optional<Isa> isa;   ///< forced level; else TILEWISE_ISA from the environment; else the best
+  std::optional<Isa> isa = {};   ///< forced level; else TILEWISE_ISA from the environment; else the best
   int32_t replicas = 0;     ///< 0: one a core of the cpuset and quota
   bool pin = true;          ///< each replica's thread to its own core
 };
@@ -30,8 +30,8 @@ using TaskSet = std::vector<int32_t>;
 
 struct PredictOptions {
   int32_t top = 1;            ///< labels of a multiclass answer; 0: all
-  bool both_orders = false;   ///< pairs: the logits are the mean of (left, right) and (right, left)
-  std::optional<float> threshold;  ///< on the logit, instead of the task's own
+  bool both_orders = false;   ///< pair tasks only: logits are the mean of (left, right) and (right, left)
+  std::optional<float> threshold = {};  ///< on the logit, instead of the task's own
 };
 
 /// The answer to one input: a prediction a task of the set, or why there is none.
@@ -65,6 +65,8 @@ class Worker {
  private:
   friend class Engine;
   Worker(const artifact::Metadata& metadata, text::Tokenizer tokenizer, runtime::Replica replica);
+  void encode(std::span<const model::Input* const> inputs, const TaskSet& tasks,
+              const PredictOptions& options, std::vector<Outcome>& outcomes);
 
   const artifact::Metadata* metadata_;
   text::InputEncoder encoder_;

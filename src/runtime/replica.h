@@ -1,8 +1,8 @@
 // One running copy of a model: the forward pass and the memory it needs. The weights are shared.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -14,14 +14,17 @@
 namespace tilewise::runtime {
 
 /// Sequences packed end to end. ids must lie in the vocabulary, types under token_types, and each length in
-/// [1, max_positions]: the tokenizer and its checks see to that.
+/// [1, max_positions]: check_batch() says whether that is so.
 struct Batch {
   std::span<const int32_t> ids;
-  std::span<const int32_t> types;
+  std::span<const int32_t> types;    ///< may be empty where the family has no token types
   std::span<const int32_t> offsets;  ///< sequences + 1, from 0
 
   int32_t sequences() const { return static_cast<int32_t>(offsets.size()) - 1; }
 };
+
+/// What a pass relies on, for batches that come from outside (token ids over the API). Errors: invalid_argument.
+Status check_batch(const model::EncoderSpec& spec, const Batch& batch);
 
 /// Where one task's output goes: sequences x width floats, dense; width is the head's outputs, or hidden for an embedding.
 struct TaskOutput {
@@ -31,53 +34,78 @@ struct TaskOutput {
 
 /// The seconds a pass spent in each stage; filled only by a profiled pass.
 struct StageTimes {
-  double embed = 0, qkv = 0, attention = 0, attention_output = 0, norm = 0, ffn_up = 0, ffn_down = 0, heads = 0;
+  double embed = 0;
+  double qkv = 0;
+  double attention = 0;
+  double attention_output = 0;
+  double norm = 0;
+  double ffn_up = 0;
+  double ffn_down = 0;
+  double heads = 0;
 };
 
 /// Not thread-safe: one replica a thread. After create() a pass allocates nothing.
 class Replica {
  public:
-  /// `weights` and `kernels` must outlive the replica. Pooling of each task is taken from `poolings`, one a task.
+  /// `weights` and `kernels` must outlive the replica. `poolings`: that of each task, in the order of the artifact.
+  /// Errors: unavailable_machine when there is no memory.
   static Result<Replica> create(const Weights& weights, const kernels::KernelSet& kernels,
                                 std::span<const model::Pooling> poolings);
 
-  /// Runs all sequences through the backbone once and every asked-for head. A sequence's output depends on that sequence
-  /// alone, bit for bit. `times`, if given, is added to.
+  /// Runs all sequences through the backbone once and through every asked-for head. A sequence's output depends on that
+  /// sequence alone, bit for bit. `times`, if given, is added to.
   void run(const Batch& batch, std::span<const TaskOutput> outputs, StageTimes* times = nullptr);
 
- private:
-  struct Workspace;
-  Replica(const Weights& weights, const kernels::KernelSet& kernels,
-          std::span<const model::Pooling> poolings);
-  Status allocate();
+  /// Tokens that go through all layers together (so that their activations stay in the L2 cache).
+  int32_t block_tokens() const { return block_tokens_; }
 
-  /// The sequences [first, last) of the batch: as many as keep the activations in the L2 cache.
+ private:
+  /// Rows of activations or floats: where they lie and the bytes between them.
+  struct Matrix {
+    std::byte* data = nullptr;
+    int64_t stride = 0;
+  };
+
+  /// The sequences [first, last) of a batch.
   struct Block {
     int32_t first = 0;
     int32_t last = 0;
   };
+
+  Replica(const Weights& weights, const kernels::KernelSet& kernels,
+          std::span<const model::Pooling> poolings);
+  Status allocate();
+
   Block next_block(const Batch& batch, int32_t first) const;
   void run_block(const Batch& batch, Block block, std::span<const TaskOutput> outputs,
                  StageTimes* times);
-  void run_heads(int32_t first, int32_t sequences, std::span<const TaskOutput> outputs);
+  void run_layer(size_t index, const kernels::AttentionArgs& sequences, int32_t tokens,
+                 class StageTimer& timer);
+  void run_head(const Head& head, const Matrix& pooled, Block block, const TaskOutput& output);
+
+  void embed(const Batch& batch, Block block, int32_t tokens);
+  void linear(const Linear& layer, const Matrix& input, const Matrix& output, int32_t rows,
+              const void* next_weights, kernels::Fused fused = kernels::Fused::none) const;
+  void add_norm(const Matrix& input, const Norm& norm, int32_t rows) const;
 
   const Weights* weights_;
   const kernels::KernelSet* kernels_;
   std::vector<model::Pooling> poolings_;
   int32_t block_tokens_ = 0;
-  AlignedBuffer memory_;
+  int32_t block_sequences_ = 0;
+  int32_t capacity_ = 0;  // tokens: a block, or one sequence longer than that
 
-  // Views into memory_, row strides in bytes.
-  std::byte* hidden_ = nullptr;    // block_tokens x hidden
-  std::byte* branch_ = nullptr;    // block_tokens x hidden: output of a sub-layer before its norm; attention context
-  std::byte* wide_ = nullptr;      // block_tokens x max(3 section, intermediate)
-  std::byte* scratch_ = nullptr;   // attention
-  std::byte* pooled_ = nullptr;    // block sequences x hidden, fp32
-  std::byte* dense_ = nullptr;     // block sequences x hidden, fp32
-  std::byte* logits_ = nullptr;    // block sequences x padded outputs, fp32
+  AlignedBuffer memory_;  // all of the following lie in it
+  Matrix hidden_;         // tokens x hidden: the residual stream
+  Matrix branch_;         // tokens x hidden: attention context, feed-forward output
+  Matrix wide_;           // tokens x max(3 section, intermediate): Q K V, or the inner feed-forward layer
+  Matrix pooled_mean_;    // sequences x hidden, fp32
+  Matrix pooled_cls_;     // sequences x hidden, fp32
+  Matrix dense_;          // sequences x hidden, fp32: a head's dense layer
+  Matrix logits_;         // sequences x the widest head, fp32
+  std::byte* scratch_ = nullptr;
   int32_t* positions_ = nullptr;
   int32_t* offsets_ = nullptr;
-  int64_t hidden_stride_ = 0, wide_stride_ = 0, pooled_stride_ = 0, logits_stride_ = 0;
 };
 
 }  // namespace tilewise::runtime
