@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""Makes the tiny checkpoints beside this script and golden.json: what PyTorch computes from them.
+
+    python make.py            # needs torch, transformers, peft, safetensors
+
+The weights are random (seeded), but large enough that every tensor moves the outputs. golden.json holds, for each case, the
+folder, the task as tilewise names it, and rows: the input as a row of tilewise, its token ids and types, whether the text
+was cut, and the fp32 logits (or the embedding).
+"""
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import (BertConfig, BertForSequenceClassification, BertModel, BertTokenizerFast,
+                          DistilBertConfig, DistilBertForSequenceClassification)
+
+HERE = pathlib.Path(__file__).parent
+MAX_POSITIONS = 64
+
+WORDS = """the is my of for and with in where what how order parcel refund return size red blue black shoe shirt phone case
+usb cable charger wireless steel mug pack ##s ##ing ##ed ##er ##ette""".split()
+PUNCTUATION = list("!?.,-/'\"()$%&+")
+LETTERS = [chr(c) for c in range(ord("a"), ord("z") + 1)]
+DIGITS = list("0123456789")
+VOCABULARY = (["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + PUNCTUATION + LETTERS + DIGITS
+              + ["##" + c for c in LETTERS + DIGITS] + ["中"] + WORDS)
+
+TEXTS = ["where is my parcel", "", "Refund?", "Black Café shoes, size 42", "usb-c cable (2-pack) & charger",
+         "the 中文 case", "x" * 101, "ordering wireless chargers and returning the red shirt of my order in blue " * 5]
+PAIRS = [("red shoe", "red shoes"), ("", "mug"), ("steel mug", ""), ("usb cable 2m", "Wireless charger, black"),
+         ("a phone case for my phone with a black case and a charger of the order", "phone"),
+         ("shirt", "the red shirt with the blue shoes and the black case in size xxl and a refund for the parcel order"),
+         ("steel " * 40, "mug " * 40), ("steel " * 3, "mug " * 90)]
+RECORDS = [({"title": "Steel mug", "brand": "acme", "price": 12.50}, {"title": "mug, steel", "price": 12.5}),
+           ({"title": "usb cable", "brand": ""}, {"brand": "abc", "title": "cable usb"}),
+           ({"title": "phone case black " * 8}, {"title": "case", "brand": "the brand"}),
+           ({"color": "red"}, {"title": "shirt"})]
+TEMPLATE = {"fields": [["title", "COL title VAL "], ["brand", "COL brand VAL "], ["price", "COL price VAL "]],
+            "separator": " "}
+
+
+def randomize(model, seed):
+    """Weights large enough that no tensor could be swapped, transposed or left out unnoticed."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            noise = torch.randn(p.shape, generator=generator)
+            if "LayerNorm.weight" in name or "layer_norm.weight" in name:
+                p.copy_(1 + 0.2 * noise)
+            elif p.dim() == 1:
+                p.copy_(0.2 * noise)
+            elif "embeddings" in name:
+                p.copy_(0.5 * noise)
+            else:
+                p.copy_(1.2 * noise / p.shape[1] ** 0.5)
+    return model.eval()
+
+
+def bert_config(**more):
+    return BertConfig(vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+                      intermediate_size=64, max_position_embeddings=MAX_POSITIONS, attn_implementation="eager", **more)
+
+
+def save_tokenizer(folder, json_file=True):
+    (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
+    settings = {"do_lower_case": True, "strip_accents": None, "tokenize_chinese_chars": True, "unk_token": "[UNK]",
+                "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
+                "model_max_length": MAX_POSITIONS, "tokenizer_class": "BertTokenizer"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    if json_file:
+        TOKENIZER.backend_tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+
+
+def fresh(name):
+    folder = HERE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def save(model, name, tokenizer_json=True, **options):
+    folder = fresh(name)
+    model.save_pretrained(folder, **options)
+    save_tokenizer(folder, tokenizer_json)
+    return folder
+
+
+def write_json(path, value):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def render(content):
+    if isinstance(content, str):
+        return content
+    pieces = [prefix + str(content[field]) for field, prefix in TEMPLATE["fields"] if content.get(field, "") != ""]
+    return TEMPLATE["separator"].join(pieces)
+
+
+def numbers(tensor):
+    """The shortest decimals that read back as the same float32."""
+    return [float(str(np.float32(v))) for v in tensor.tolist()]
+
+
+def golden_rows(inputs, max_tokens, forward):
+    """`forward` maps (ids [1, n], types [1, n]) to {"logits": ...} or {"embedding": ...}."""
+    rows = []
+    for item in inputs:
+        if isinstance(item, tuple):
+            row, texts = {"left": item[0], "right": item[1]}, (render(item[0]), render(item[1]))
+        else:
+            row, texts = {"text": item}, (render(item),)
+        whole = TOKENIZER(*texts)
+        cut = TOKENIZER(*texts, truncation="longest_first", max_length=max_tokens)
+        with torch.no_grad():
+            output = forward(torch.tensor([cut["input_ids"]]), torch.tensor([cut["token_type_ids"]]))
+        rows.append({"input": row, "ids": cut["input_ids"], "types": cut["token_type_ids"],
+                     "truncated": len(whole["input_ids"]) > max_tokens,
+                     **{key: numbers(value) for key, value in output.items()}})
+    return rows
+
+
+def case(folder, task, kind, rows, backbone="", normalize=False):
+    return {"folder": folder, "backbone": backbone, "task": task, "kind": kind, "normalize": normalize, "rows": rows}
+
+
+def pooled(encoder, pooling, normalize=False):
+    def forward(ids, types):
+        hidden = encoder(input_ids=ids, token_type_ids=types).last_hidden_state[0]
+        vector = hidden.mean(0) if pooling == "mean" else hidden[0]
+        return {"embedding": vector / vector.norm() if normalize else vector}
+    return forward
+
+
+def classifier(model, types_used=True):
+    def forward(ids, types):
+        more = {"token_type_ids": types} if types_used else {}
+        return {"logits": model(input_ids=ids, **more).logits[0]}
+    return forward
+
+
+def make_bert():
+    model = randomize(BertModel(bert_config(), add_pooling_layer=False), 1)
+    save(model, "bert")
+    return [case("bert", "embedding", "embedding", golden_rows(TEXTS, MAX_POSITIONS, pooled(model, "mean")))]
+
+
+def make_bert_classifier():
+    labels = ["order_status", "refund", "product_search", "other"]
+    model = randomize(BertForSequenceClassification(bert_config(
+        id2label=dict(enumerate(labels)), label2id={l: i for i, l in enumerate(labels)})), 2)
+    save(model, "bert_classifier")
+    rows = golden_rows(TEXTS, MAX_POSITIONS, classifier(model))
+    cases = [case("bert_classifier", "classification", "multiclass", rows)]
+    save(model, "bert_sharded", max_shard_size="40KB")
+    cases.append(case("bert_sharded", "classification", "multiclass", rows))
+    for name, dtype in [("bert_f16", torch.float16), ("bert_bf16", torch.bfloat16)]:
+        folder = fresh(name)
+        shutil.copytree(HERE / "bert_classifier", folder, dirs_exist_ok=True)
+        weights = load_file(folder / "model.safetensors")
+        rounded = {key: value.to(dtype) for key, value in weights.items()}
+        save_file(rounded, folder / "model.safetensors", metadata={"format": "pt"})
+        model.load_state_dict({key: value.float() for key, value in rounded.items()})
+        cases.append(case(name, "classification", "multiclass", golden_rows(TEXTS, MAX_POSITIONS, classifier(model))))
+    return cases
+
+
+def make_distilbert_classifier():
+    # 36 and 72 are no multiples of a vector, and three heads of 12 need padding too; only vocab.txt as tokenizer.
+    model = randomize(DistilBertForSequenceClassification(DistilBertConfig(
+        vocab_size=len(VOCABULARY), dim=36, n_layers=2, n_heads=3, hidden_dim=72, max_position_embeddings=MAX_POSITIONS,
+        problem_type="multi_label_classification", id2label={0: "clothing", 1: "electronics", 2: "kitchen"},
+        label2id={"clothing": 0, "electronics": 1, "kitchen": 2}, attn_implementation="eager")), 3)
+    save(model, "distilbert_classifier", tokenizer_json=False)
+    return [case("distilbert_classifier", "classification", "multilabel",
+                 golden_rows(TEXTS, MAX_POSITIONS, classifier(model, types_used=False)))]
+
+
+def make_sentence_transformer():
+    model = randomize(BertModel(bert_config(), add_pooling_layer=True), 4)
+    folder = save(model, "sentence_transformer")
+    write_json(folder / "modules.json", [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}])
+    write_json(folder / "1_Pooling" / "config.json", {
+        "word_embedding_dimension": 32, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True,
+        "pooling_mode_max_tokens": False, "pooling_mode_mean_sqrt_len_tokens": False})
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 48, "do_lower_case": False})
+    return [case("sentence_transformer", "embedding", "embedding", golden_rows(TEXTS, 48, pooled(model, "mean", True)),
+                 normalize=True)]
+
+
+def make_cross_encoder():
+    model = randomize(BertForSequenceClassification(bert_config(num_labels=1)), 5)
+    folder = save(model, "cross_encoder")
+    config = json.loads((folder / "config.json").read_text())
+    config["sentence_transformers"] = {"activation_fn": "torch.nn.modules.activation.Sigmoid", "version": "5.1.0"}
+    write_json(folder / "config.json", config)
+    return [case("cross_encoder", "classification", "binary", golden_rows(PAIRS, MAX_POSITIONS, classifier(model)))]
+
+
+def make_multi_task():
+    """A PEFT adapter and five tasks on the backbone in bert/."""
+    folder = fresh("multi_task")
+    torch.manual_seed(6)
+    encoder = BertModel.from_pretrained(HERE / "bert", add_pooling_layer=False, attn_implementation="eager")
+    model = get_peft_model(encoder, LoraConfig(r=4, lora_alpha=6, target_modules=["query", "key", "value", "dense"],
+                                               task_type="FEATURE_EXTRACTION"))
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if "lora_" in name:
+                p.copy_(0.25 * torch.randn(p.shape, generator=generator))
+    model.eval().save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    adapter = json.loads((folder / "adapter_config.json").read_text())
+    adapter["base_model_name_or_path"] = "tiny-bert"
+    adapter["target_modules"] = sorted(adapter["target_modules"])
+    write_json(folder / "adapter_config.json", adapter)
+
+    intents = ["order_status", "refund", "product_search", "small_talk", "other"]
+    tags = ["urgent", "polite", "question"]
+    common = {"truncation": "longest_first", "max_tokens": 40}
+    tasks = [
+        {"name": "duplicate", "kind": "binary", "input": "pair", "pooling": "mean", "labels": ["duplicate"],
+         "threshold": -0.68, "template": TEMPLATE, **common},
+        {"name": "intent", "kind": "multiclass", "input": "text", "pooling": "mean", "labels": intents,
+         "temperature": 1.5, "out_of_scope": {"score": "logsumexp", "below": 1.5}, **common},
+        {"name": "tags", "kind": "multilabel", "input": "text", "pooling": "cls", "labels": tags, "threshold": 0.25, **common},
+        {"name": "urgency", "kind": "regression", "input": "text", "pooling": "mean", **common},
+        {"name": "vector", "kind": "embedding", "input": "text", "pooling": "cls", "normalize": True, **common}]
+    outputs = {"duplicate": 1, "intent": len(intents), "tags": len(tags), "urgency": 1}
+    heads = {}
+    for task, n in outputs.items():
+        heads[task + ".weight"] = torch.randn(n, 32, generator=generator) / 4
+        heads[task + ".bias"] = torch.randn(n, generator=generator) / 4
+    save_file(heads, folder / "heads.safetensors")
+    write_json(folder / "tasks.json", {"backbone": {"sha256": sha256(HERE / "bert" / "model.safetensors")}, "tasks": tasks})
+
+    cases = []
+    for task in tasks:
+        vector = pooled(model, task["pooling"], task.get("normalize", False))
+        def forward(ids, types, name=task["name"], vector=vector):
+            if name not in outputs:
+                return vector(ids, types)
+            return {"logits": heads[name + ".weight"] @ vector(ids, types)["embedding"] + heads[name + ".bias"]}
+        inputs = PAIRS + RECORDS if task["input"] == "pair" else TEXTS
+        cases.append(case("multi_task", task["name"], task["kind"], golden_rows(inputs, task["max_tokens"], forward),
+                          backbone="bert", normalize=task.get("normalize", False)))
+    return cases
+
+
+def sha256(path):
+    import hashlib
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main():
+    global TOKENIZER
+    torch.set_num_threads(1)
+    vocabulary = HERE / "vocab.txt"
+    vocabulary.write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
+    TOKENIZER = BertTokenizerFast(vocab=str(vocabulary), do_lower_case=True)
+    vocabulary.unlink()
+    assert len(set(VOCABULARY)) == len(VOCABULARY) == TOKENIZER.vocab_size
+    cases = (make_bert() + make_bert_classifier() + make_distilbert_classifier() + make_sentence_transformer()
+             + make_cross_encoder() + make_multi_task())
+    lines = [json.dumps(c, ensure_ascii=False) for c in cases]
+    (HERE / "golden.json").write_text(f'{{"torch": "{torch.__version__}",\n "cases": [\n' + ",\n".join(lines) + "]}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
