@@ -22,7 +22,7 @@ HERE = pathlib.Path(__file__).parent
 MAX_POSITIONS = 64
 
 WORDS = """the is my of for and with in where what how order parcel refund return size red blue black shoe shirt phone case
-usb cable charger wireless steel mug pack ##s ##ing ##ed ##er ##ette""".split()
+usb cable charger wireless steel mug pack ##ing ##ed ##er ##ette""".split()
 PUNCTUATION = list("!?.,-/'\"()$%&+")
 LETTERS = [chr(c) for c in range(ord("a"), ord("z") + 1)]
 DIGITS = list("0123456789")
