@@ -78,7 +78,8 @@ struct Engine::State {
 namespace {
 
 /// The processors to pin to, one a replica; empty when they cannot be had (then nothing is pinned).
-std::vector<int32_t> choose_cpus(const Options& options, const Topology& topology, int32_t replicas) {
+std::vector<int32_t> choose_cpus(const Options& options, const Topology& topology,
+                                 int32_t replicas) {
   std::vector<int32_t> cpus;
   if (!options.pin || topology.cores.empty()) return cpus;
   if (replicas > static_cast<int32_t>(topology.cores.size())) {
@@ -93,7 +94,8 @@ std::vector<int32_t> choose_cpus(const Options& options, const Topology& topolog
 Result<Topology> topology_or_default() {
   auto topology = read_topology();
   if (topology.ok()) return topology;
-  log_warn("cannot read the core topology, replicas are not pinned: " + topology.status().message());
+  log_warn("cannot read the core topology, replicas are not pinned: " +
+           topology.status().message());
   Topology unknown;
   unknown.cores.clear();
   return unknown;
@@ -143,9 +145,8 @@ Result<std::shared_ptr<Engine>> Engine::open(const std::string& path, const Opti
   std::vector<model::Pooling> poolings;
   for (const auto& entry : metadata.tasks) poolings.push_back(entry.task.pooling);
   for (int32_t i = 0; i < replicas; ++i) {
-    TILEWISE_ASSIGN_OR_RETURN(
-        runtime::Replica replica,
-        runtime::Replica::create(state->weights, *state->kernels, poolings));
+    TILEWISE_ASSIGN_OR_RETURN(runtime::Replica replica,
+                              runtime::Replica::create(state->weights, *state->kernels, poolings));
     state->workers.push_back(Worker(metadata, tokenizer, std::move(replica)));
   }
 
@@ -195,11 +196,12 @@ Result<TaskSet> Engine::find_tasks(const std::string& names) const {
     const model::Task& first = entries[tasks.front()].task;
     const model::Task& other = entries[index].task;
     if (encode_alike(first, other)) continue;
-    return invalid_argument({.what = "these tasks cannot share one pass: they read their input differently",
-                             .where = "--task " + names,
-                             .expected = "the same input kind, template, max_tokens and truncation",
-                             .found = first.name + " and " + other.name,
-                             .remedy = "Run them one after the other"});
+    return invalid_argument(
+        {.what = "these tasks cannot share one pass: they read their input differently",
+         .where = "--task " + names,
+         .expected = "the same input kind, template, max_tokens and truncation",
+         .found = first.name + " and " + other.name,
+         .remedy = "Run them one after the other"});
   }
   return tasks;
 }

@@ -20,17 +20,20 @@
 namespace tilewise::engine {
 
 struct Options {
-  std::optional<Isa> isa = {};   ///< forced level; else TILEWISE_ISA from the environment; else the best
-  int32_t replicas = 0;     ///< 0: one a core of the cpuset and quota
-  bool pin = true;          ///< each replica's thread to its own core
+  std::optional<Isa> isa =
+      {};                ///< forced level; else TILEWISE_ISA from the environment; else the best
+  int32_t replicas = 0;  ///< 0: one a core of the cpuset and quota
+  bool pin = true;       ///< each replica's thread to its own core
 };
 
-/// Indices into Metadata::tasks: the heads of one pass. All tasks of a set take the same input kind.
+/// Indices into Metadata::tasks: the heads of one pass. All tasks of a set take the same input
+/// kind.
 using TaskSet = std::vector<int32_t>;
 
 struct PredictOptions {
-  int32_t top = 1;            ///< labels of a multiclass answer; 0: all
-  bool both_orders = false;   ///< pair tasks only: logits are the mean of (left, right) and (right, left)
+  int32_t top = 1;  ///< labels of a multiclass answer; 0: all
+  bool both_orders =
+      false;  ///< pair tasks only: logits are the mean of (left, right) and (right, left)
   std::optional<float> threshold = {};  ///< on the logit, instead of the task's own
 };
 
@@ -44,8 +47,8 @@ struct Outcome {
 struct Counters {
   int64_t inputs = 0;
   int64_t tokens = 0;
-  double encode_seconds = 0;   ///< template + tokenizer
-  double model_seconds = 0;    ///< forward pass
+  double encode_seconds = 0;  ///< template + tokenizer
+  double model_seconds = 0;   ///< forward pass
 };
 
 /// One thread's share of the engine: a replica and its scratch memory. Not thread-safe.
@@ -55,7 +58,8 @@ class Worker {
   void predict(std::span<const model::Input* const> inputs, const TaskSet& tasks,
                const PredictOptions& options, std::vector<Outcome>& outcomes);
 
-  /// Token sequences instead of text, for benchmarks and the token-level API: logits (or embeddings) of one task, dense.
+  /// Token sequences instead of text, for benchmarks and the token-level API: logits (or
+  /// embeddings) of one task, dense.
   void run_tokens(const runtime::Batch& batch, std::span<const runtime::TaskOutput> outputs,
                   runtime::StageTimes* times = nullptr);
 
@@ -89,11 +93,13 @@ class Engine {
   const kernels::KernelSet& kernels() const;
   int32_t replicas() const;
 
-  /// "a,b" -> a set. Errors: not_found naming the tasks that there are; invalid_argument when their inputs differ in kind or
-  /// in how they are encoded (template, max_tokens, truncation), since one pass has one input.
+  /// "a,b" -> a set. Errors: not_found naming the tasks that there are; invalid_argument when their
+  /// inputs differ in kind or in how they are encoded (template, max_tokens, truncation), since one
+  /// pass has one input.
   Result<TaskSet> find_tasks(const std::string& names) const;
 
-  /// Runs `job` on the first replica that is free. The future carries no exception: jobs must not throw.
+  /// Runs `job` on the first replica that is free. The future carries no exception: jobs must not
+  /// throw.
   std::future<void> submit(std::function<void(Worker&)> job);
 
   /// Splits the inputs over all replicas and waits. outcomes[i] answers inputs[i].

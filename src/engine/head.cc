@@ -89,11 +89,17 @@ void fill_prediction(const Task& task, std::span<const float> values, const Pred
   if (task.kind == TaskKind::embedding) return fill_embedding(task, values, prediction);
   prediction.logits.assign(values.begin(), values.end());
   switch (task.kind) {
-    case TaskKind::binary: return fill_binary(task, values, options, prediction);
-    case TaskKind::multiclass: return fill_multiclass(task, values, options, prediction);
-    case TaskKind::multilabel: return fill_multilabel(task, values, options, prediction);
-    case TaskKind::regression: prediction.value = values[0]; return;
-    case TaskKind::embedding: return;
+    case TaskKind::binary:
+      return fill_binary(task, values, options, prediction);
+    case TaskKind::multiclass:
+      return fill_multiclass(task, values, options, prediction);
+    case TaskKind::multilabel:
+      return fill_multilabel(task, values, options, prediction);
+    case TaskKind::regression:
+      prediction.value = values[0];
+      return;
+    case TaskKind::embedding:
+      return;
   }
 }
 

@@ -9,7 +9,8 @@
 
 namespace tilewise::engine {
 
-/// `values`: the logits of the task, or the pooled vector for an embedding. `truncated` is left alone.
+/// `values`: the logits of the task, or the pooled vector for an embedding. `truncated` is left
+/// alone.
 void fill_prediction(const model::Task& task, std::span<const float> values,
                      const PredictOptions& options, model::Prediction& prediction);
 

@@ -1,11 +1,11 @@
 #include "engine/head.h"
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace tilewise::engine {
 namespace {

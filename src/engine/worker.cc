@@ -60,7 +60,8 @@ void Worker::predict(std::span<const model::Input* const> inputs, const TaskSet&
       const size_t width = output_width(*metadata_, tasks[t]);
       const std::span<float> values(values_[t].data() + s * width, width);
       if (orders == 2) {
-        for (size_t i = 0; i < width; ++i) values[i] = (values[i] + *(values.data() + width + i)) / 2;
+        for (size_t i = 0; i < width; ++i)
+          values[i] = (values[i] + *(values.data() + width + i)) / 2;
       }
       model::Prediction& prediction = outcome.predictions[t];
       fill_prediction(metadata_->tasks[tasks[t]].task, values, options, prediction);

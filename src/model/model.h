@@ -1,4 +1,5 @@
-// A model in memory, in fp32, as it came from a checkpoint: the input of the compiler. Plain data, no I/O.
+// A model in memory, in fp32, as it came from a checkpoint: the input of the compiler. Plain data,
+// no I/O.
 #pragma once
 
 #include <cstdint>
@@ -31,11 +32,11 @@ struct NormWeights {
 };
 
 struct LayerWeights {
-  LinearWeights query, key, value;    ///< [H, H]
-  LinearWeights attention_output;     ///< [H, H]
+  LinearWeights query, key, value;  ///< [H, H]
+  LinearWeights attention_output;   ///< [H, H]
   NormWeights attention_norm;
-  LinearWeights ffn_up;               ///< [F, H]
-  LinearWeights ffn_down;             ///< [H, F]
+  LinearWeights ffn_up;    ///< [F, H]
+  LinearWeights ffn_down;  ///< [H, F]
   NormWeights ffn_norm;
 };
 
@@ -50,7 +51,8 @@ struct EncoderWeights {
 /// The linear layers of a block, to say which one an adapter changes.
 enum class LinearRole { query, key, value, attention_output, ffn_up, ffn_down };
 
-/// One low-rank update: W + scale * B A (Hu et al. 2021, "LoRA"). a [rank, inputs], b [outputs, rank].
+/// One low-rank update: W + scale * B A (Hu et al. 2021, "LoRA"). a [rank, inputs], b [outputs,
+/// rank].
 struct LoraUpdate {
   int32_t layer = 0;
   LinearRole role = LinearRole::query;
@@ -59,8 +61,8 @@ struct LoraUpdate {
   Tensor b;
 };
 
-/// What follows the pooled vector: optionally a dense layer with its activation (BERT's pooler, DistilBERT's
-/// pre-classifier), then the output layer [outputs, H].
+/// What follows the pooled vector: optionally a dense layer with its activation (BERT's pooler,
+/// DistilBERT's pre-classifier), then the output layer [outputs, H].
 struct Head {
   struct Dense {
     LinearWeights linear;
@@ -75,7 +77,8 @@ struct TaskWithHead {
   std::optional<Head> head;  ///< nullopt for an embedding task
 };
 
-/// Where the weights came from; recorded in the artifact. Hashes are of file contents, never paths or times.
+/// Where the weights came from; recorded in the artifact. Hashes are of file contents, never paths
+/// or times.
 struct Provenance {
   std::string architecture;  ///< config.json's architecture, "BertModel"
   struct Source {

@@ -25,23 +25,32 @@ std::optional<Enum> find_name(const std::array<const char*, N>& names, std::stri
 
 const char* name_of(TaskKind kind) { return kTaskKinds.at(static_cast<size_t>(kind)); }
 const char* name_of(InputKind kind) { return kInputKinds.at(static_cast<size_t>(kind)); }
-const char* name_of(Truncation truncation) { return kTruncations.at(static_cast<size_t>(truncation)); }
+const char* name_of(Truncation truncation) {
+  return kTruncations.at(static_cast<size_t>(truncation));
+}
 const char* name_of(Pooling pooling) { return kPoolings.at(static_cast<size_t>(pooling)); }
-const char* name_of(Activation activation) { return kActivations.at(static_cast<size_t>(activation)); }
+const char* name_of(Activation activation) {
+  return kActivations.at(static_cast<size_t>(activation));
+}
 
-template <> std::optional<TaskKind> parse_name(const std::string& name) {
+template <>
+std::optional<TaskKind> parse_name(const std::string& name) {
   return find_name<TaskKind>(kTaskKinds, name);
 }
-template <> std::optional<InputKind> parse_name(const std::string& name) {
+template <>
+std::optional<InputKind> parse_name(const std::string& name) {
   return find_name<InputKind>(kInputKinds, name);
 }
-template <> std::optional<Truncation> parse_name(const std::string& name) {
+template <>
+std::optional<Truncation> parse_name(const std::string& name) {
   return find_name<Truncation>(kTruncations, name);
 }
-template <> std::optional<Pooling> parse_name(const std::string& name) {
+template <>
+std::optional<Pooling> parse_name(const std::string& name) {
   return find_name<Pooling>(kPoolings, name);
 }
-template <> std::optional<Activation> parse_name(const std::string& name) {
+template <>
+std::optional<Activation> parse_name(const std::string& name) {
   return find_name<Activation>(kActivations, name);
 }
 

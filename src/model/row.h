@@ -10,7 +10,8 @@
 
 namespace tilewise::model {
 
-/// A flat record: field -> text, in the order of the input. Numbers keep the spelling that they had there.
+/// A flat record: field -> text, in the order of the input. Numbers keep the spelling that they had
+/// there.
 struct Record {
   struct Field {
     std::string name;
@@ -33,7 +34,8 @@ struct PairInput {
 
 using Input = std::variant<TextInput, PairInput>;
 
-/// An input with its identity. `id` is JSON text ready to print: `"a7"` in quotes for a string, `17` for a number.
+/// An input with its identity. `id` is JSON text ready to print: `"a7"` in quotes for a string,
+/// `17` for a number.
 struct Row {
   std::string id;
   Input input;
@@ -44,16 +46,19 @@ struct LabelScore {
   float score = 0;    ///< probability
 };
 
-/// The answer of one task to one input. Which fields are set depends on the task's kind (see TaskKind).
+/// The answer of one task to one input. Which fields are set depends on the task's kind (see
+/// TaskKind).
 struct Prediction {
-  std::vector<float> logits;       ///< raw output of the head, before temperature; empty for an embedding
-  float score = 0;                 ///< binary: the probability
-  bool over_threshold = false;     ///< binary: the logit reaches the task's threshold
-  std::vector<LabelScore> labels;  ///< multiclass: best first, at most `top`; multilabel: those over the threshold
-  bool out_of_scope = false;       ///< multiclass with Task::out_of_scope
-  float value = 0;                 ///< regression
-  std::vector<float> embedding;    ///< embedding
-  bool truncated = false;          ///< the text was longer than the task's max_tokens and was cut
+  std::vector<float>
+      logits;       ///< raw output of the head, before temperature; empty for an embedding
+  float score = 0;  ///< binary: the probability
+  bool over_threshold = false;  ///< binary: the logit reaches the task's threshold
+  std::vector<LabelScore>
+      labels;  ///< multiclass: best first, at most `top`; multilabel: those over the threshold
+  bool out_of_scope = false;     ///< multiclass with Task::out_of_scope
+  float value = 0;               ///< regression
+  std::vector<float> embedding;  ///< embedding
+  bool truncated = false;        ///< the text was longer than the task's max_tokens and was cut
 };
 
 }  // namespace tilewise::model

@@ -1,4 +1,5 @@
-// A task: one head of a model with its labels, its input template and its kind. Plain data, from tasks.json.
+// A task: one head of a model with its labels, its input template and its kind. Plain data, from
+// tasks.json.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,9 @@ enum class TaskKind {
 enum class InputKind { text, pair };
 enum class Truncation { longest_first, only_first, only_second };
 
-/// How a record becomes text: for each field that the record has with a non-empty value, in this order, `prefix` and the
-/// value; the pieces are joined by `separator`. Without fields a record is refused and only plain strings are taken.
+/// How a record becomes text: for each field that the record has with a non-empty value, in this
+/// order, `prefix` and the value; the pieces are joined by `separator`. Without fields a record is
+/// refused and only plain strings are taken.
 struct InputTemplate {
   struct Field {
     std::string name;
@@ -46,30 +48,35 @@ struct Task {
   TaskKind kind = TaskKind::embedding;
   InputKind input = InputKind::text;
   Pooling pooling = Pooling::mean;
-  std::vector<std::string> labels;       ///< in the order of the logits; empty for regression and embedding
-  int32_t max_tokens = 0;                ///< special tokens included; longer input is cut
+  std::vector<std::string>
+      labels;              ///< in the order of the logits; empty for regression and embedding
+  int32_t max_tokens = 0;  ///< special tokens included; longer input is cut
   Truncation truncation = Truncation::longest_first;
-  InputTemplate record_template;         ///< used for records; plain strings pass as they are
-  std::optional<float> threshold;        ///< on the logit, for binary and multilabel (default 0)
-  float temperature = 1;                 ///< logits are divided by it before a probability is made of them
+  InputTemplate record_template;   ///< used for records; plain strings pass as they are
+  std::optional<float> threshold;  ///< on the logit, for binary and multilabel (default 0)
+  float temperature = 1;  ///< logits are divided by it before a probability is made of them
   std::optional<OutOfScope> out_of_scope;
-  bool normalize = false;                ///< embedding: scale the vector to length 1 (L2)
+  bool normalize = false;  ///< embedding: scale the vector to length 1 (L2)
 
   /// Number of logits of the head; 0 for an embedding.
   int32_t outputs() const {
     switch (kind) {
-      case TaskKind::embedding: return 0;
+      case TaskKind::embedding:
+        return 0;
       case TaskKind::binary:
-      case TaskKind::regression: return 1;
+      case TaskKind::regression:
+        return 1;
       case TaskKind::multiclass:
-      case TaskKind::multilabel: return static_cast<int32_t>(labels.size());
+      case TaskKind::multilabel:
+        return static_cast<int32_t>(labels.size());
     }
     return 0;
   }
   bool operator==(const Task&) const = default;
 };
 
-/// The names used in tasks.json and in the artifact: "binary", "pair", "longest_first", "mean", "gelu_erf"...
+/// The names used in tasks.json and in the artifact: "binary", "pair", "longest_first", "mean",
+/// "gelu_erf"...
 const char* name_of(TaskKind kind);
 const char* name_of(InputKind kind);
 const char* name_of(Truncation truncation);
@@ -79,10 +86,15 @@ const char* name_of(Activation activation);
 /// The inverse; nullopt for a name that does not exist.
 template <class Enum>
 std::optional<Enum> parse_name(const std::string& name);
-template <> std::optional<TaskKind> parse_name(const std::string& name);
-template <> std::optional<InputKind> parse_name(const std::string& name);
-template <> std::optional<Truncation> parse_name(const std::string& name);
-template <> std::optional<Pooling> parse_name(const std::string& name);
-template <> std::optional<Activation> parse_name(const std::string& name);
+template <>
+std::optional<TaskKind> parse_name(const std::string& name);
+template <>
+std::optional<InputKind> parse_name(const std::string& name);
+template <>
+std::optional<Truncation> parse_name(const std::string& name);
+template <>
+std::optional<Pooling> parse_name(const std::string& name);
+template <>
+std::optional<Activation> parse_name(const std::string& name);
 
 }  // namespace tilewise::model

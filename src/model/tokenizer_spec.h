@@ -7,7 +7,8 @@
 
 namespace tilewise::model {
 
-/// A token that is recognised in the text before it is split into words ("[SEP]"), see Hugging Face `AddedToken`.
+/// A token that is recognised in the text before it is split into words ("[SEP]"), see Hugging Face
+/// `AddedToken`.
 struct AddedToken {
   int32_t id = 0;
   std::string content;
@@ -20,7 +21,8 @@ struct AddedToken {
 };
 
 struct TokenizerSpec {
-  std::vector<std::string> vocabulary;  ///< token of each id; an id without a token is an empty string
+  std::vector<std::string>
+      vocabulary;  ///< token of each id; an id without a token is an empty string
   std::vector<AddedToken> added_tokens;
 
   // BERT normalisation (Hugging Face `BertNormalizer`).

@@ -8,8 +8,8 @@ double backbone_flops(const model::EncoderSpec& spec, std::span<const int32_t> o
   double flops = 0;
   for (size_t s = 0; s + 1 < offsets.size(); ++s) {
     const double tokens = offsets[s + 1] - offsets[s];
-    flops += 2 * tokens * weights_per_layer;     // Q, K, V, output projection, feed-forward
-    flops += 2 * 2 * tokens * tokens * hidden;   // Q K^T and P V, over all heads
+    flops += 2 * tokens * weights_per_layer;    // Q, K, V, output projection, feed-forward
+    flops += 2 * 2 * tokens * tokens * hidden;  // Q K^T and P V, over all heads
   }
   return flops * spec.layers;
 }

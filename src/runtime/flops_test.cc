@@ -1,8 +1,8 @@
 #include "runtime/flops.h"
 
-#include <gtest/gtest.h>
-
 #include <array>
+
+#include <gtest/gtest.h>
 
 namespace tilewise::runtime {
 namespace {
@@ -17,7 +17,8 @@ model::EncoderSpec minilm() {
 }
 
 TEST(Flops, OneTokenOfMiniLmIsItsPublishedCount) {
-  // 6 layers x (4 x 384^2 + 2 x 384 x 1536) = 10,616,832 weights: 21.2 MFLOP a token in the linear layers.
+  // 6 layers x (4 x 384^2 + 2 x 384 x 1536) = 10,616,832 weights: 21.2 MFLOP a token in the linear
+  // layers.
   const std::array<int32_t, 2> one = {0, 1};
   EXPECT_DOUBLE_EQ(backbone_flops(minilm(), one), 2.0 * 10616832 + 6 * 4 * 384);
 }

@@ -68,9 +68,13 @@ void Replica::run_block(const Batch& batch, Block block, std::span<const TaskOut
       return poolings_[output.task] == pooling;
     });
     if (!wanted) return;
-    kernels_->pool({.input = hidden_.data, .input_stride = hidden_.stride, .offsets = offsets_,
-                    .sequences = sequences, .pooling = pooling,
-                    .output = reinterpret_cast<float*>(target.data), .output_stride = target.stride,
+    kernels_->pool({.input = hidden_.data,
+                    .input_stride = hidden_.stride,
+                    .offsets = offsets_,
+                    .sequences = sequences,
+                    .pooling = pooling,
+                    .output = reinterpret_cast<float*>(target.data),
+                    .output_stride = target.stride,
                     .columns = weights_->spec.hidden});
   };
   pool(Pooling::mean, pooled_mean_);
@@ -121,7 +125,9 @@ void Replica::run_layer(size_t index, const kernels::AttentionArgs& sequences, i
   linear(layer.ffn_up, hidden_, wide_, tokens, layer.ffn_down.weights,
          fused ? Fused::gelu_erf : Fused::none);
   if (!fused) {
-    kernels_->activate({.data = wide_.data, .stride = wide_.stride, .rows = tokens,
+    kernels_->activate({.data = wide_.data,
+                        .stride = wide_.stride,
+                        .rows = tokens,
                         .columns = weights_->spec.intermediate,
                         .is_fp32 = weights_->precision == model::Precision::fp32,
                         .activation = weights_->spec.activation});
@@ -137,16 +143,25 @@ void Replica::run_head(const Head& head, const Matrix& pooled, Block block,
                        const TaskOutput& output) {
   const int32_t sequences = block.last - block.first;
   const auto linear_fp32 = [&](const Linear& layer, const Matrix& input, const Matrix& result) {
-    kernels_->linear_fp32({.input = input.data, .input_stride = input.stride,
-                           .weights = layer.weights, .bias = layer.bias, .output = result.data,
-                           .output_stride = result.stride, .rows = sequences, .k = layer.k,
-                           .n = layer.n, .output_type = kernels::OutputType::fp32});
+    kernels_->linear_fp32({.input = input.data,
+                           .input_stride = input.stride,
+                           .weights = layer.weights,
+                           .bias = layer.bias,
+                           .output = result.data,
+                           .output_stride = result.stride,
+                           .rows = sequences,
+                           .k = layer.k,
+                           .n = layer.n,
+                           .output_type = kernels::OutputType::fp32});
   };
   Matrix input = pooled;
   if (head.dense) {
     linear_fp32(head.dense->linear, pooled, dense_);
-    kernels_->activate({.data = dense_.data, .stride = dense_.stride, .rows = sequences,
-                        .columns = weights_->spec.hidden, .is_fp32 = true,
+    kernels_->activate({.data = dense_.data,
+                        .stride = dense_.stride,
+                        .rows = sequences,
+                        .columns = weights_->spec.hidden,
+                        .is_fp32 = true,
                         .activation = head.dense->activation});
     input = dense_;
   }
@@ -166,29 +181,47 @@ void Replica::embed(const Batch& batch, Block block, int32_t tokens) {
     }
   }
   const bool typed = weights_->type_embeddings != nullptr;
-  kernels_->embed({.ids = batch.ids.data() + start, .positions = positions_,
+  kernels_->embed({.ids = batch.ids.data() + start,
+                   .positions = positions_,
                    .types = typed ? batch.types.data() + start : nullptr,
                    .word_table = weights_->word_embeddings,
                    .position_table = weights_->position_embeddings,
-                   .type_table = weights_->type_embeddings, .gain = weights_->embedding_norm.gain,
-                   .bias = weights_->embedding_norm.bias, .epsilon = weights_->spec.norm_epsilon,
-                   .output = hidden_.data, .output_stride = hidden_.stride, .rows = tokens,
+                   .type_table = weights_->type_embeddings,
+                   .gain = weights_->embedding_norm.gain,
+                   .bias = weights_->embedding_norm.bias,
+                   .epsilon = weights_->spec.norm_epsilon,
+                   .output = hidden_.data,
+                   .output_stride = hidden_.stride,
+                   .rows = tokens,
                    .columns = weights_->spec.hidden});
 }
 
 void Replica::linear(const Linear& layer, const Matrix& input, const Matrix& output, int32_t rows,
                      const void* next_weights, Fused fused) const {
-  kernels_->linear({.input = input.data, .input_stride = input.stride, .weights = layer.weights,
-                    .bias = layer.bias, .output = output.data, .output_stride = output.stride,
-                    .rows = rows, .k = layer.k, .n = layer.n, .fused = fused,
+  kernels_->linear({.input = input.data,
+                    .input_stride = input.stride,
+                    .weights = layer.weights,
+                    .bias = layer.bias,
+                    .output = output.data,
+                    .output_stride = output.stride,
+                    .rows = rows,
+                    .k = layer.k,
+                    .n = layer.n,
+                    .fused = fused,
                     .next_weights = next_weights});
 }
 
 void Replica::add_norm(const Matrix& input, const Norm& norm, int32_t rows) const {
-  kernels_->add_norm({.input = input.data, .input_stride = input.stride, .residual = hidden_.data,
-                      .residual_stride = hidden_.stride, .gain = norm.gain, .bias = norm.bias,
-                      .epsilon = weights_->spec.norm_epsilon, .output = hidden_.data,
-                      .output_stride = hidden_.stride, .rows = rows,
+  kernels_->add_norm({.input = input.data,
+                      .input_stride = input.stride,
+                      .residual = hidden_.data,
+                      .residual_stride = hidden_.stride,
+                      .gain = norm.gain,
+                      .bias = norm.bias,
+                      .epsilon = weights_->spec.norm_epsilon,
+                      .output = hidden_.data,
+                      .output_stride = hidden_.stride,
+                      .rows = rows,
                       .columns = weights_->spec.hidden});
 }
 
@@ -197,8 +230,8 @@ void Replica::add_norm(const Matrix& input, const Norm& norm, int32_t rows) cons
 
 namespace {
 
-// Activations of a block: what leaves room in a 2 MB L2 cache (and still half fits a 1 MB one, where the measured optimum
-// is about as large) beside the weight panel in use.
+// Activations of a block: what leaves room in a 2 MB L2 cache (and still half fits a 1 MB one,
+// where the measured optimum is about as large) beside the weight panel in use.
 constexpr int64_t kBlockBytes = 1200 << 10;
 constexpr int32_t kMinBlockTokens = 64;
 constexpr int32_t kMaxBlockTokens = 512;
@@ -230,7 +263,8 @@ Status check_batch(const model::EncoderSpec& spec, const Batch& batch) {
     const int64_t length = int64_t{offsets[s + 1]} - offsets[s];
     if (length < 1 || length > spec.max_positions) {
       return wrong("sequence " + std::to_string(s) + " has a wrong length",
-                   "1 to " + std::to_string(spec.max_positions) + " tokens", std::to_string(length));
+                   "1 to " + std::to_string(spec.max_positions) + " tokens",
+                   std::to_string(length));
     }
   }
   for (const int32_t id : batch.ids) {
@@ -253,7 +287,8 @@ Status check_batch(const model::EncoderSpec& spec, const Batch& batch) {
   return {};
 }
 
-// The tokens that are left are shared out evenly over as few blocks as hold them, so that no small block remains.
+// The tokens that are left are shared out evenly over as few blocks as hold them, so that no small
+// block remains.
 Replica::Block Replica::next_block(const Batch& batch, int32_t first) const {
   const int32_t start = batch.offsets[first];
   const int32_t left = batch.offsets.back() - start;
@@ -289,8 +324,8 @@ Status Replica::allocate() {
     if (head) widest_head = std::max<int64_t>(widest_head, head->output.n);
   }
   const int64_t token_bytes = (2 * hidden + wide) * element;
-  block_tokens_ = static_cast<int32_t>(std::clamp<int64_t>(
-      kBlockBytes / token_bytes / 32 * 32, kMinBlockTokens, kMaxBlockTokens));
+  block_tokens_ = static_cast<int32_t>(
+      std::clamp<int64_t>(kBlockBytes / token_bytes / 32 * 32, kMinBlockTokens, kMaxBlockTokens));
   block_sequences_ = kMaxBlockSequences;
   capacity_ = std::max(block_tokens_, weights_->spec.max_positions);
 

@@ -13,8 +13,8 @@
 
 namespace tilewise::runtime {
 
-/// Sequences packed end to end. ids must lie in the vocabulary, types under token_types, and each length in
-/// [1, max_positions]: check_batch() says whether that is so.
+/// Sequences packed end to end. ids must lie in the vocabulary, types under token_types, and each
+/// length in [1, max_positions]: check_batch() says whether that is so.
 struct Batch {
   std::span<const int32_t> ids;
   std::span<const int32_t> types;    ///< may be empty where the family has no token types
@@ -23,10 +23,12 @@ struct Batch {
   int32_t sequences() const { return static_cast<int32_t>(offsets.size()) - 1; }
 };
 
-/// What a pass relies on, for batches that come from outside (token ids over the API). Errors: invalid_argument.
+/// What a pass relies on, for batches that come from outside (token ids over the API). Errors:
+/// invalid_argument.
 Status check_batch(const model::EncoderSpec& spec, const Batch& batch);
 
-/// Where one task's output goes: sequences x width floats, dense; width is the head's outputs, or hidden for an embedding.
+/// Where one task's output goes: sequences x width floats, dense; width is the head's outputs, or
+/// hidden for an embedding.
 struct TaskOutput {
   int32_t task = 0;  ///< index into Metadata::tasks
   std::span<float> values;
@@ -47,13 +49,13 @@ struct StageTimes {
 /// Not thread-safe: one replica a thread. After create() a pass allocates nothing.
 class Replica {
  public:
-  /// `weights` and `kernels` must outlive the replica. `poolings`: that of each task, in the order of the artifact.
-  /// Errors: unavailable_machine when there is no memory.
+  /// `weights` and `kernels` must outlive the replica. `poolings`: that of each task, in the order
+  /// of the artifact. Errors: unavailable_machine when there is no memory.
   static Result<Replica> create(const Weights& weights, const kernels::KernelSet& kernels,
                                 std::span<const model::Pooling> poolings);
 
-  /// Runs all sequences through the backbone once and through every asked-for head. A sequence's output depends on that
-  /// sequence alone, bit for bit. `times`, if given, is added to.
+  /// Runs all sequences through the backbone once and through every asked-for head. A sequence's
+  /// output depends on that sequence alone, bit for bit. `times`, if given, is added to.
   void run(const Batch& batch, std::span<const TaskOutput> outputs, StageTimes* times = nullptr);
 
   /// Tokens that go through all layers together (so that their activations stay in the L2 cache).
@@ -98,11 +100,11 @@ class Replica {
   AlignedBuffer memory_;  // all of the following lie in it
   Matrix hidden_;         // tokens x hidden: the residual stream
   Matrix branch_;         // tokens x hidden: attention context, feed-forward output
-  Matrix wide_;           // tokens x max(3 section, intermediate): Q K V, or the inner feed-forward layer
-  Matrix pooled_mean_;    // sequences x hidden, fp32
-  Matrix pooled_cls_;     // sequences x hidden, fp32
-  Matrix dense_;          // sequences x hidden, fp32: a head's dense layer
-  Matrix logits_;         // sequences x the widest head, fp32
+  Matrix wide_;  // tokens x max(3 section, intermediate): Q K V, or the inner feed-forward layer
+  Matrix pooled_mean_;  // sequences x hidden, fp32
+  Matrix pooled_cls_;   // sequences x hidden, fp32
+  Matrix dense_;        // sequences x hidden, fp32: a head's dense layer
+  Matrix logits_;       // sequences x the widest head, fp32
   std::byte* scratch_ = nullptr;
   int32_t* positions_ = nullptr;
   int32_t* offsets_ = nullptr;

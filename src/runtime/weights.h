@@ -45,7 +45,8 @@ struct Head {
   int32_t outputs = 0;
 };
 
-/// Views into the mapped artifact, which the owner keeps alive. Every tensor has been checked for type, layout and shape.
+/// Views into the mapped artifact, which the owner keeps alive. Every tensor has been checked for
+/// type, layout and shape.
 struct Weights {
   model::EncoderSpec spec;
   model::Precision precision = model::Precision::fp32;

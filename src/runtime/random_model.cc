@@ -1,0 +1,324 @@
+#include "runtime/random_model.h"
+
+#include <cmath>
+#include <cstring>
+#include <numbers>
+#include <random>
+
+#include "artifact/tensor_names.h"
+#include "artifact/writer.h"
+#include "kernels/pack.h"
+
+namespace tilewise::runtime {
+namespace {
+
+using artifact::DataType;
+using artifact::Layout;
+using artifact::OutputTensor;
+using model::Precision;
+
+using Vector = std::vector<double>;
+
+std::vector<float> normal(std::mt19937& random, size_t count, float mean, float deviation) {
+  std::normal_distribution<float> distribution(mean, deviation);
+  std::vector<float> values(count);
+  for (float& value : values) value = distribution(random);
+  return values;
+}
+
+RandomLinear linear(std::mt19937& random, int outputs, int inputs) {
+  const float deviation = 1 / std::sqrt(static_cast<float>(inputs));
+  return {outputs, inputs, normal(random, size_t(outputs) * inputs, 0, deviation),
+          normal(random, outputs, 0, 0.1F)};
+}
+
+RandomNorm norm(std::mt19937& random, int width) {
+  return {normal(random, width, 1, 0.1F), normal(random, width, 0, 0.1F)};
+}
+
+std::vector<std::byte> bytes_of(const std::vector<float>& values) {
+  std::vector<std::byte> bytes(values.size() * sizeof(float));
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  return bytes;
+}
+
+std::vector<std::byte> bf16_bytes_of(const std::vector<float>& values) {
+  std::vector<std::byte> bytes(values.size() * sizeof(uint16_t));
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t rounded = kernels::to_bf16(values[i]);
+    std::memcpy(&bytes[i * sizeof rounded], &rounded, sizeof rounded);
+  }
+  return bytes;
+}
+
+/// Collects the tensors in the order of use.
+class Tensors {
+ public:
+  explicit Tensors(Precision precision) : precision_(precision) {}
+
+  void floats(const std::string& name, std::vector<int64_t> shape,
+              const std::vector<float>& values) {
+    list.push_back({name, DataType::f32, Layout::rows, std::move(shape), bytes_of(values)});
+  }
+  void table(const std::string& name, std::vector<int64_t> shape,
+             const std::vector<float>& values) {
+    const bool bf16 = precision_ == Precision::bf16;
+    list.push_back({name, bf16 ? DataType::bf16 : DataType::f32, Layout::rows, std::move(shape),
+                    bf16 ? bf16_bytes_of(values) : bytes_of(values)});
+  }
+  void norm(const std::string& name, const RandomNorm& values) {
+    floats(name + ".gain", {int64_t(values.gain.size())}, values.gain);
+    floats(name + ".bias", {int64_t(values.bias.size())}, values.bias);
+  }
+  void linear(const std::string& name, const RandomLinear& layer, Precision precision) {
+    list.push_back({name + ".weight",
+                    precision == Precision::bf16 ? DataType::bf16 : DataType::f32,
+                    Layout::panels,
+                    {layer.outputs, layer.inputs},
+                    kernels::pack_panels(layer.weight, layer.outputs, layer.inputs, precision)});
+    std::vector<float> bias = layer.bias;
+    bias.resize(kernels::padded_n(layer.outputs));
+    floats(name + ".bias", {int64_t(bias.size())}, bias);
+  }
+  void linear(const std::string& name, const RandomLinear& layer) {
+    linear(name, layer, precision_);
+  }
+
+  std::vector<OutputTensor> list;
+
+ private:
+  Precision precision_;
+};
+
+/// Q, K and V under each other, each padded to the section, Q scaled for a softmax in base 2.
+RandomLinear fuse(const RandomLayer& layer, int section, int head_dim) {
+  const int hidden = layer.query.inputs;
+  RandomLinear fused{3 * section, hidden, std::vector<float>(size_t(3) * section * hidden),
+                     std::vector<float>(3 * section)};
+  const RandomLinear* parts[] = {&layer.query, &layer.key, &layer.value};
+  for (int part = 0; part < 3; ++part) {
+    const double scale = part == 0 ? std::numbers::log2e / std::sqrt(head_dim) : 1.0;
+    for (int row = 0; row < hidden; ++row) {
+      const size_t target = size_t(part) * section + row;
+      for (int i = 0; i < hidden; ++i) {
+        fused.weight[target * hidden + i] =
+            static_cast<float>(parts[part]->weight[size_t(row) * hidden + i] * scale);
+      }
+      fused.bias[target] = static_cast<float>(parts[part]->bias[row] * scale);
+    }
+  }
+  return fused;
+}
+
+/// Adds zero inputs up to `inputs`.
+RandomLinear widen(const RandomLinear& layer, int inputs) {
+  RandomLinear wide{layer.outputs, inputs, std::vector<float>(size_t(layer.outputs) * inputs),
+                    layer.bias};
+  for (int row = 0; row < layer.outputs; ++row) {
+    for (int i = 0; i < layer.inputs; ++i) {
+      wide.weight[size_t(row) * inputs + i] = layer.weight[size_t(row) * layer.inputs + i];
+    }
+  }
+  return wide;
+}
+
+Vector apply(const RandomLinear& layer, const Vector& input) {
+  const size_t rows = input.size() / layer.inputs;
+  Vector output(rows * layer.outputs);
+  for (size_t r = 0; r < rows; ++r) {
+    for (int n = 0; n < layer.outputs; ++n) {
+      double sum = layer.bias[n];
+      for (int k = 0; k < layer.inputs; ++k) {
+        sum += input[r * layer.inputs + k] * layer.weight[size_t(n) * layer.inputs + k];
+      }
+      output[r * layer.outputs + n] = sum;
+    }
+  }
+  return output;
+}
+
+void normalize(const RandomNorm& norm, double epsilon, Vector& rows) {
+  const size_t width = norm.gain.size();
+  for (size_t r = 0; r < rows.size() / width; ++r) {
+    double* row = &rows[r * width];
+    double mean = 0;
+    double variance = 0;
+    for (size_t i = 0; i < width; ++i) mean += row[i] / double(width);
+    for (size_t i = 0; i < width; ++i)
+      variance += (row[i] - mean) * (row[i] - mean) / double(width);
+    for (size_t i = 0; i < width; ++i) {
+      row[i] = (row[i] - mean) / std::sqrt(variance + epsilon) * norm.gain[i] + norm.bias[i];
+    }
+  }
+}
+
+Vector attend(const RandomLayer& layer, const Vector& hidden, int heads) {
+  const Vector q = apply(layer.query, hidden);
+  const Vector k = apply(layer.key, hidden);
+  const Vector v = apply(layer.value, hidden);
+  const size_t width = layer.query.outputs;
+  const size_t rows = q.size() / width;
+  const size_t head_dim = width / heads;
+  Vector context(q.size());
+  for (int h = 0; h < heads; ++h) {
+    for (size_t i = 0; i < rows; ++i) {
+      Vector weights(rows);
+      double total = 0;
+      double largest = -INFINITY;
+      for (size_t j = 0; j < rows; ++j) {
+        double score = 0;
+        for (size_t d = 0; d < head_dim; ++d) {
+          score += q[i * width + h * head_dim + d] * k[j * width + h * head_dim + d];
+        }
+        weights[j] = score / std::sqrt(double(head_dim));
+        largest = std::max(largest, weights[j]);
+      }
+      for (double& weight : weights) total += weight = std::exp(weight - largest);
+      for (size_t d = 0; d < head_dim; ++d) {
+        double sum = 0;
+        for (size_t j = 0; j < rows; ++j) sum += weights[j] * v[j * width + h * head_dim + d];
+        context[i * width + h * head_dim + d] = sum / total;
+      }
+    }
+  }
+  return context;
+}
+
+double activate(model::Activation activation, double x) {
+  switch (activation) {
+    case model::Activation::gelu_erf:
+      return x * 0.5 * std::erfc(-x / std::numbers::sqrt2);
+    case model::Activation::gelu_tanh:
+      return 0.5 * x *
+             (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+    case model::Activation::relu:
+      return std::max(x, 0.0);
+    case model::Activation::tanh:
+      return std::tanh(x);
+    case model::Activation::identity:
+      return x;
+  }
+  return x;
+}
+
+void add(Vector& target, const Vector& other) {
+  for (size_t i = 0; i < target.size(); ++i) target[i] += other[i];
+}
+
+artifact::Metadata metadata_of(const model::EncoderSpec& spec, Precision precision) {
+  artifact::Metadata metadata;
+  metadata.spec = spec;
+  metadata.precision = precision;
+  metadata.compiler = "test";
+  const auto add_task = [&](const char* name, model::TaskKind kind,
+                            model::Pooling pooling) -> artifact::TaskEntry& {
+    artifact::TaskEntry entry;
+    entry.task.name = name;
+    entry.task.kind = kind;
+    entry.task.pooling = pooling;
+    entry.task.max_tokens = spec.max_positions;
+    metadata.tasks.push_back(entry);
+    return metadata.tasks.back();
+  };
+  add_task("vector", model::TaskKind::embedding, model::Pooling::mean);
+  add_task("first", model::TaskKind::embedding, model::Pooling::cls);
+  auto& classes = add_task("classes", model::TaskKind::multiclass, model::Pooling::mean);
+  for (int i = 0; i < kRandomClasses; ++i)
+    classes.task.labels.push_back("label" + std::to_string(i));
+  classes.has_dense = true;
+  classes.dense_activation = model::Activation::tanh;
+  return metadata;
+}
+
+}  // namespace
+
+RandomModel RandomModel::make(const model::EncoderSpec& spec, uint32_t seed) {
+  std::mt19937 random(seed);
+  RandomModel result;
+  result.spec = spec;
+  const int hidden = spec.hidden;
+  result.word = normal(random, size_t(spec.vocab_size) * hidden, 0, 0.05F);
+  result.position = normal(random, size_t(spec.max_positions) * hidden, 0, 0.02F);
+  result.type = normal(random, size_t(spec.token_types) * hidden, 0, 0.02F);
+  result.embedding_norm = norm(random, hidden);
+  for (int i = 0; i < spec.layers; ++i) {
+    RandomLayer layer;
+    for (RandomLinear* part : {&layer.query, &layer.key, &layer.value, &layer.attention_output}) {
+      *part = linear(random, hidden, hidden);
+    }
+    layer.ffn_up = linear(random, spec.intermediate, hidden);
+    layer.ffn_down = linear(random, hidden, spec.intermediate);
+    layer.attention_norm = norm(random, hidden);
+    layer.ffn_norm = norm(random, hidden);
+    result.layers.push_back(std::move(layer));
+  }
+  result.dense = linear(random, hidden, hidden);
+  result.output = linear(random, kRandomClasses, hidden);
+  return result;
+}
+
+std::string RandomModel::write(Precision precision, const std::string& path,
+                               const std::string& without_tensor) const {
+  const int64_t hidden = spec.hidden;
+  const int section = static_cast<int>(kernels::padded_n(hidden));
+  Tensors tensors(precision);
+  tensors.table("embeddings.word", {spec.vocab_size, hidden}, word);
+  tensors.floats("embeddings.position", {spec.max_positions, hidden}, position);
+  if (spec.token_types > 0) tensors.floats("embeddings.type", {spec.token_types, hidden}, type);
+  tensors.norm("embeddings.norm", embedding_norm);
+  for (int i = 0; i < spec.layers; ++i) {
+    const RandomLayer& layer = layers[i];
+    const auto name = [&](const char* part) { return artifact::layer_tensor(i, part); };
+    tensors.linear(name("qkv"), fuse(layer, section, spec.head_dim()));
+    tensors.linear(name("attention_output"), widen(layer.attention_output, section));
+    tensors.norm(name("attention_norm"), layer.attention_norm);
+    tensors.linear(name("ffn_up"), layer.ffn_up);
+    tensors.linear(name("ffn_down"), layer.ffn_down);
+    tensors.norm(name("ffn_norm"), layer.ffn_norm);
+  }
+  tensors.linear(artifact::head_tensor("classes", "dense"), dense, Precision::fp32);
+  tensors.linear(artifact::head_tensor("classes", "output"), output, Precision::fp32);
+  std::erase_if(tensors.list, [&](const OutputTensor& t) { return t.name == without_tensor; });
+  const Status written = artifact::write(path, metadata_of(spec, precision), tensors.list);
+  return written.ok() ? path : "cannot write: " + written.message();
+}
+
+std::vector<double> RandomModel::hidden_states(const std::vector<int32_t>& ids,
+                                               const std::vector<int32_t>& types) const {
+  const size_t hidden = spec.hidden;
+  Vector state(ids.size() * hidden);
+  for (size_t r = 0; r < ids.size(); ++r) {
+    for (size_t i = 0; i < hidden; ++i) {
+      state[r * hidden + i] = double{word[ids[r] * hidden + i]} + position[r * hidden + i] +
+                              (spec.token_types > 0 ? type[types[r] * hidden + i] : 0.F);
+    }
+  }
+  normalize(embedding_norm, spec.norm_epsilon, state);
+  for (const RandomLayer& layer : layers) {
+    add(state, apply(layer.attention_output, attend(layer, state, spec.heads)));
+    normalize(layer.attention_norm, spec.norm_epsilon, state);
+    Vector inner = apply(layer.ffn_up, state);
+    for (double& x : inner) x = activate(spec.activation, x);
+    add(state, apply(layer.ffn_down, inner));
+    normalize(layer.ffn_norm, spec.norm_epsilon, state);
+  }
+  return state;
+}
+
+std::vector<double> RandomModel::pooled(const std::vector<double>& states,
+                                        model::Pooling pooling) const {
+  const size_t hidden = spec.hidden;
+  if (pooling == model::Pooling::cls) return {states.begin(), states.begin() + spec.hidden};
+  Vector mean(hidden);
+  const auto rows = double(states.size() / hidden);
+  for (size_t i = 0; i < states.size(); ++i) mean[i % hidden] += states[i] / rows;
+  return mean;
+}
+
+std::vector<double> RandomModel::classes(const std::vector<double>& vector) const {
+  Vector inner = apply(dense, vector);
+  for (double& x : inner) x = std::tanh(x);
+  return apply(output, inner);
+}
+
+}  // namespace tilewise::runtime

@@ -1,0 +1,57 @@
+// A small model of random weights for the tests of this folder: its artifact, and its forward pass
+// as a plain fp64 loop.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/encoder_spec.h"
+#include "model/precision.h"
+#include "model/task.h"
+
+namespace tilewise::runtime {
+
+/// Weights as nn.Linear keeps them: weight [outputs][inputs], bias [outputs].
+struct RandomLinear {
+  int outputs = 0;
+  int inputs = 0;
+  std::vector<float> weight;
+  std::vector<float> bias;
+};
+
+struct RandomNorm {
+  std::vector<float> gain;
+  std::vector<float> bias;
+};
+
+struct RandomLayer {
+  RandomLinear query, key, value, attention_output, ffn_up, ffn_down;
+  RandomNorm attention_norm, ffn_norm;
+};
+
+struct RandomModel {
+  model::EncoderSpec spec;
+  std::vector<float> word, position, type;
+  RandomNorm embedding_norm;
+  std::vector<RandomLayer> layers;
+  RandomLinear dense, output;
+
+  /// Tasks: "vector" (embedding, mean), "first" (embedding, cls), "classes" (multiclass, mean,
+  /// dense tanh before it).
+  static RandomModel make(const model::EncoderSpec& spec, uint32_t seed);
+
+  /// Writes the artifact; the path of the file.
+  std::string write(model::Precision precision, const std::string& path,
+                    const std::string& without_tensor = "") const;
+
+  /// The last hidden state of one sequence in fp64, row-major.
+  std::vector<double> hidden_states(const std::vector<int32_t>& ids,
+                                    const std::vector<int32_t>& types) const;
+  std::vector<double> pooled(const std::vector<double>& hidden, model::Pooling pooling) const;
+  std::vector<double> classes(const std::vector<double>& pooled) const;
+};
+
+inline constexpr int kRandomClasses = 5;
+
+}  // namespace tilewise::runtime

@@ -1,0 +1,266 @@
+#include "runtime/replica.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "base/isa.h"
+#include "runtime/random_model.h"
+
+namespace tilewise::runtime {
+namespace {
+
+using kernels::KernelSet;
+using model::Pooling;
+using model::Precision;
+
+constexpr int kTasks = 3;  // of RandomModel: vector, first, classes
+
+model::EncoderSpec spec_of(int hidden, int heads, int intermediate) {
+  model::EncoderSpec spec;
+  spec.family = "bert";
+  spec.vocab_size = 97;
+  spec.hidden = hidden;
+  spec.layers = 2;
+  spec.heads = heads;
+  spec.intermediate = intermediate;
+  spec.max_positions = 512;
+  spec.token_types = 2;
+  return spec;
+}
+
+std::string temporary(const std::string& name) {
+  return (std::filesystem::temp_directory_path() /
+          ("tilewise_runtime_" + std::to_string(::getpid()) + "_" + name))
+      .string();
+}
+
+/// An artifact of a random model, bound and open.
+struct Opened {
+  Opened(const RandomModel& random, Precision precision) {
+    const std::string path = random.write(precision, temporary(model::name_of(precision)));
+    auto opened = artifact::Artifact::open(path);
+    std::filesystem::remove(path);
+    EXPECT_TRUE(opened.ok()) << path << opened.status().message();
+    if (!opened.ok()) return;
+    artifact = *opened;
+    auto bound = bind(*artifact);
+    EXPECT_TRUE(bound.ok()) << bound.status().message();
+    if (bound.ok()) weights = *std::move(bound);
+  }
+  std::shared_ptr<const artifact::Artifact> artifact;
+  std::optional<Weights> weights;
+};
+
+/// Sequences of random tokens, packed.
+struct Sequences {
+  std::vector<int32_t> ids, types, offsets = {0};
+
+  Sequences(const std::vector<int>& lengths, uint32_t seed) {
+    std::mt19937 random(seed);
+    for (const int length : lengths) {
+      for (int i = 0; i < length; ++i) {
+        ids.push_back(static_cast<int32_t>(random() % 97));
+        types.push_back(i * 2 > length ? 1 : 0);
+      }
+      offsets.push_back(static_cast<int32_t>(ids.size()));
+    }
+  }
+  Batch batch() const { return {ids, types, offsets}; }
+  int32_t count() const { return static_cast<int32_t>(offsets.size()) - 1; }
+  std::vector<int32_t> slice(const std::vector<int32_t>& all, int s) const {
+    return {all.begin() + offsets[s], all.begin() + offsets[s + 1]};
+  }
+};
+
+using Outputs = std::vector<std::vector<float>>;
+
+Outputs run(Replica& replica, const Batch& batch, const model::EncoderSpec& spec) {
+  Outputs outputs(kTasks);
+  std::vector<TaskOutput> targets;
+  for (int t = 0; t < kTasks; ++t) {
+    outputs[t].assign(size_t(batch.sequences()) * (t == 2 ? kRandomClasses : spec.hidden), NAN);
+    targets.push_back({t, outputs[t]});
+  }
+  replica.run(batch, targets);
+  return outputs;
+}
+
+constexpr Pooling kPoolings[] = {Pooling::mean, Pooling::cls, Pooling::mean};
+
+Replica replica_of(const Opened& opened, const KernelSet& set) {
+  auto replica = Replica::create(*opened.weights, set, kPoolings);
+  EXPECT_TRUE(replica.ok()) << replica.status().message();
+  return *std::move(replica);
+}
+
+double relative_rms(const std::vector<float>& values, const std::vector<double>& reference) {
+  double error = 0;
+  double size = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    error += (values[i] - reference[i]) * (values[i] - reference[i]);
+    size += reference[i] * reference[i];
+  }
+  return std::sqrt(error / size);
+}
+
+class EverySet : public testing::TestWithParam<const KernelSet*> {
+ protected:
+  void SetUp() override {
+    if (!supports(cpu_features(), GetParam()->isa)) {
+      GTEST_SKIP() << "this CPU has no " << name_of(GetParam()->isa);
+    }
+  }
+};
+
+void expect_parity(const KernelSet& set, const model::EncoderSpec& spec) {
+  const RandomModel random = RandomModel::make(spec, 7);
+  const Opened opened(random, set.precision);
+  ASSERT_TRUE(opened.weights);
+  Replica replica = replica_of(opened, set);
+  const Sequences sequences({1, 2, 12, 33, 5, 64, 16, 17}, 3);
+  const Outputs outputs = run(replica, sequences.batch(), spec);
+  // fp32: a few hundred roundings of 6e-8 each in a row; bf16: activations are rounded (2^-9) about
+  // a dozen times a layer, and the errors of different columns are independent, so that under 2 %
+  // in root mean square remains after two layers.
+  const double tolerance = set.precision == Precision::fp32 ? 5e-6 : 2e-2;
+  for (int s = 0; s < sequences.count(); ++s) {
+    const auto hidden = random.hidden_states(sequences.slice(sequences.ids, s),
+                                             sequences.slice(sequences.types, s));
+    const auto mean = random.pooled(hidden, Pooling::mean);
+    const auto row = [&](int task, size_t width) {
+      return std::vector<float>(outputs[task].begin() + s * width,
+                                outputs[task].begin() + (s + 1) * width);
+    };
+    EXPECT_LT(relative_rms(row(0, spec.hidden), mean), tolerance) << "mean, sequence " << s;
+    EXPECT_LT(relative_rms(row(1, spec.hidden), random.pooled(hidden, Pooling::cls)), tolerance)
+        << "cls, " << s;
+    EXPECT_LT(relative_rms(row(2, kRandomClasses), random.classes(mean)), 3 * tolerance)
+        << "classes, " << s;
+  }
+}
+
+TEST_P(EverySet, MatchesThePlainForwardPass) { expect_parity(*GetParam(), spec_of(64, 2, 128)); }
+
+TEST_P(EverySet, MatchesItForWidthsThatFillNoPanel) {
+  expect_parity(*GetParam(), spec_of(60, 5, 100));
+}
+
+TEST_P(EverySet, MatchesItForHeadsOf64) { expect_parity(*GetParam(), spec_of(128, 2, 256)); }
+
+TEST_P(EverySet, MatchesItForOtherActivations) {
+  for (const auto activation : {model::Activation::gelu_tanh, model::Activation::relu}) {
+    model::EncoderSpec spec = spec_of(64, 2, 128);
+    spec.activation = activation;
+    expect_parity(*GetParam(), spec);
+  }
+}
+
+TEST_P(EverySet, MatchesItWithoutTokenTypes) {
+  model::EncoderSpec spec = spec_of(64, 2, 128);
+  spec.token_types = 0;
+  expect_parity(*GetParam(), spec);
+}
+
+// Design decision 1: bit for bit, whatever else is in the batch.
+TEST_P(EverySet, ASequenceDoesNotDependOnItsNeighbours) {
+  const model::EncoderSpec spec = spec_of(64, 2, 128);
+  const RandomModel random = RandomModel::make(spec, 11);
+  const Opened opened(random, GetParam()->precision);
+  ASSERT_TRUE(opened.weights);
+  Replica replica = replica_of(opened, *GetParam());
+  std::mt19937 mix(5);
+  for (int round = 0; round < 6; ++round) {
+    std::vector<int> lengths;
+    for (int i = 0; i < 24; ++i) {
+      const int longest = round % 3 == 0 ? 16 : round % 3 == 1 ? 128 : 512;
+      lengths.push_back(1 + static_cast<int>(mix() % longest));
+    }
+    const Sequences sequences(lengths, 100 + round);
+    const Outputs together = run(replica, sequences.batch(), spec);
+    for (int s = 0; s < sequences.count(); ++s) {
+      const auto ids = sequences.slice(sequences.ids, s);
+      const auto types = sequences.slice(sequences.types, s);
+      const std::vector<int32_t> offsets = {0, static_cast<int32_t>(ids.size())};
+      const Outputs alone = run(replica, {ids, types, offsets}, spec);
+      for (int t = 0; t < kTasks; ++t) {
+        const size_t width = alone[t].size();
+        ASSERT_EQ(0, std::memcmp(alone[t].data(), &together[t][s * width], width * sizeof(float)))
+            << "task " << t << ", round " << round << ", sequence " << s << " of " << ids.size()
+            << " tokens";
+      }
+    }
+  }
+}
+
+TEST_P(EverySet, EveryLengthRunsAloneAndAmongOthers) {
+  const model::EncoderSpec spec = spec_of(32, 1, 64);
+  const RandomModel random = RandomModel::make(spec, 12);
+  const Opened opened(random, GetParam()->precision);
+  ASSERT_TRUE(opened.weights);
+  Replica replica = replica_of(opened, *GetParam());
+  std::vector<int> lengths(512);
+  for (int i = 0; i < 512; ++i) lengths[i] = i + 1;
+  std::shuffle(lengths.begin(), lengths.end(), std::mt19937(1));
+  const Sequences sequences(lengths, 9);
+  const Outputs together = run(replica, sequences.batch(), spec);
+  for (int s = 0; s < sequences.count(); ++s) {
+    const auto ids = sequences.slice(sequences.ids, s);
+    const auto types = sequences.slice(sequences.types, s);
+    const Outputs alone =
+        run(replica, {ids, types, std::vector<int32_t>{0, int32_t(ids.size())}}, spec);
+    ASSERT_EQ(0, std::memcmp(alone[0].data(), &together[0][s * size_t(32)], 32 * sizeof(float)))
+        << ids.size() << " tokens";
+  }
+}
+
+std::vector<const KernelSet*> every_set() {
+  std::vector<const KernelSet*> sets;
+  for (const KernelSet& set : kernels::all_kernel_sets()) sets.push_back(&set);
+  return sets;
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, EverySet, testing::ValuesIn(every_set()), [](const auto& set) {
+  return std::string(name_of(set.param->isa)) + "_" + model::name_of(set.param->precision);
+});
+
+TEST(Bind, AMissingTensorIsNamed) {
+  const RandomModel random = RandomModel::make(spec_of(64, 2, 128), 1);
+  const std::string path =
+      random.write(Precision::bf16, temporary("missing"), "layers.1.ffn_up.weight");
+  auto opened = artifact::Artifact::open(path);
+  ASSERT_TRUE(opened.ok()) << opened.status().message();
+  const Status status = bind(**opened).status();
+  std::filesystem::remove(path);
+  EXPECT_EQ(status.code(), StatusCode::invalid_input);
+  EXPECT_NE(status.message().find("layers.1.ffn_up.weight"), std::string::npos) << status.message();
+}
+
+TEST(CheckBatch, SaysWhatIsWrong) {
+  const model::EncoderSpec spec = spec_of(64, 2, 128);
+  const std::vector<int32_t> ids = {1, 2, 3}, types = {0, 0, 1}, offsets = {0, 3};
+  EXPECT_TRUE(check_batch(spec, {ids, types, offsets}).ok());
+  const auto code = [&](std::vector<int32_t> i, std::vector<int32_t> t, std::vector<int32_t> o) {
+    return check_batch(spec, {i, t, o}).code();
+  };
+  EXPECT_EQ(code({1, 2, 97}, types, offsets), StatusCode::invalid_argument);
+  EXPECT_EQ(code({1, -1, 3}, types, offsets), StatusCode::invalid_argument);
+  EXPECT_EQ(code(ids, {0, 0, 2}, offsets), StatusCode::invalid_argument);
+  EXPECT_EQ(code(ids, {}, offsets), StatusCode::invalid_argument);
+  EXPECT_EQ(code(ids, types, {0, 2}), StatusCode::invalid_argument);
+  EXPECT_EQ(code(ids, types, {0, 0, 3}), StatusCode::invalid_argument);
+  EXPECT_EQ(code(ids, types, {}), StatusCode::invalid_argument);
+  const std::vector<int32_t> many(513, 1);
+  EXPECT_EQ(code(many, std::vector<int32_t>(513, 0), {0, 513}), StatusCode::invalid_argument);
+}
+
+}  // namespace
+}  // namespace tilewise::runtime
