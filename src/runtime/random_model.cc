@@ -1,5 +1,6 @@
 #include "runtime/random_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numbers>
@@ -122,7 +123,7 @@ RandomLinear widen(const RandomLinear& layer, int inputs) {
   return wide;
 }
 
-Vector apply(const RandomLinear& layer, const Vector& input) {
+Vector project(const RandomLinear& layer, const Vector& input) {
   const size_t rows = input.size() / layer.inputs;
   Vector output(rows * layer.outputs);
   for (size_t r = 0; r < rows; ++r) {
@@ -153,9 +154,9 @@ void normalize(const RandomNorm& norm, double epsilon, Vector& rows) {
 }
 
 Vector attend(const RandomLayer& layer, const Vector& hidden, int heads) {
-  const Vector q = apply(layer.query, hidden);
-  const Vector k = apply(layer.key, hidden);
-  const Vector v = apply(layer.value, hidden);
+  const Vector q = project(layer.query, hidden);
+  const Vector k = project(layer.key, hidden);
+  const Vector v = project(layer.value, hidden);
   const size_t width = layer.query.outputs;
   const size_t rows = q.size() / width;
   const size_t head_dim = width / heads;
@@ -295,11 +296,11 @@ std::vector<double> RandomModel::hidden_states(const std::vector<int32_t>& ids,
   }
   normalize(embedding_norm, spec.norm_epsilon, state);
   for (const RandomLayer& layer : layers) {
-    add(state, apply(layer.attention_output, attend(layer, state, spec.heads)));
+    add(state, project(layer.attention_output, attend(layer, state, spec.heads)));
     normalize(layer.attention_norm, spec.norm_epsilon, state);
-    Vector inner = apply(layer.ffn_up, state);
+    Vector inner = project(layer.ffn_up, state);
     for (double& x : inner) x = activate(spec.activation, x);
-    add(state, apply(layer.ffn_down, inner));
+    add(state, project(layer.ffn_down, inner));
     normalize(layer.ffn_norm, spec.norm_epsilon, state);
   }
   return state;
@@ -316,9 +317,9 @@ std::vector<double> RandomModel::pooled(const std::vector<double>& states,
 }
 
 std::vector<double> RandomModel::classes(const std::vector<double>& vector) const {
-  Vector inner = apply(dense, vector);
+  Vector inner = project(dense, vector);
   for (double& x : inner) x = std::tanh(x);
-  return apply(output, inner);
+  return project(output, inner);
 }
 
 }  // namespace tilewise::runtime
