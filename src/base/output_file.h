@@ -34,6 +34,8 @@ class OutputFile {
  private:
   OutputFile(std::string path, std::string temporary, int descriptor);
   Status flush();
+  Status fail(int error);
+  void abandon();
 
   std::string path_;
   std::string temporary_;

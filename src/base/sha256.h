@@ -7,7 +7,7 @@
 
 namespace tilewise {
 
-/// 64 lower-case hexadecimal digits.
+/// 64 lower-case hexadecimal digits; empty should the system's libcrypto refuse SHA-256. Thread-safe.
 std::string sha256_hex(std::span<const std::byte> bytes);
 
 }  // namespace tilewise

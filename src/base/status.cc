@@ -25,15 +25,21 @@ std::string errno_text(int error) { return std::generic_category().message(error
 
 int exit_code(const Status& status) {
   switch (status.code()) {
-    case StatusCode::ok: return 0;
-    case StatusCode::invalid_argument: return 2;
+    case StatusCode::ok:
+      return 0;
+    case StatusCode::invalid_argument:
+      return 2;
     case StatusCode::invalid_input:
     case StatusCode::unsupported:
-    case StatusCode::not_found: return 3;
-    case StatusCode::unavailable_machine: return 4;
-    case StatusCode::interrupted: return 5;
+    case StatusCode::not_found:
+      return 3;
+    case StatusCode::unavailable_machine:
+      return 4;
+    case StatusCode::interrupted:
+      return 5;
     case StatusCode::io_error:
-    case StatusCode::internal: return 1;
+    case StatusCode::internal:
+      return 1;
   }
   return 1;
 }

@@ -1,0 +1,57 @@
+#include "base/isa.h"
+
+#include <array>
+#include <utility>
+
+namespace tilewise {
+namespace {
+
+constexpr std::array<std::pair<Isa, const char*>, 6> kNames = {{
+    {Isa::portable, "portable"},
+    {Isa::neon, "neon"},
+    {Isa::avx2, "avx2"},
+    {Isa::avx512, "avx512"},
+    {Isa::avx512_bf16, "avx512_bf16"},
+    {Isa::amx, "amx"},
+}};
+
+}  // namespace
+
+const char* name_of(Isa isa) {
+  for (const auto& [candidate, name] : kNames) {
+    if (candidate == isa) return name;
+  }
+  return "unknown";
+}
+
+std::optional<Isa> parse_isa(std::string_view name) {
+  for (const auto& [isa, candidate] : kNames) {
+    if (name == candidate) return isa;
+  }
+  return std::nullopt;
+}
+
+bool supports(const CpuFeatures& cpu, Isa isa) {
+  switch (isa) {
+    case Isa::portable: return true;
+    case Isa::neon: return cpu.neon;
+    case Isa::avx2: return cpu.avx2 && cpu.fma && cpu.f16c && cpu.bmi2;
+    case Isa::avx512:
+      // The compiler's -mavx512f brings AVX2 along, so these kernels need both.
+      return supports(cpu, Isa::avx2) && cpu.avx512f && cpu.avx512bw && cpu.avx512cd &&
+             cpu.avx512dq && cpu.avx512vl;
+    case Isa::avx512_bf16: return supports(cpu, Isa::avx512) && cpu.avx512_bf16;
+    case Isa::amx: return supports(cpu, Isa::avx512_bf16) && cpu.amx_tile && cpu.amx_bf16;
+  }
+  return false;
+}
+
+std::vector<Isa> supported_isas(const CpuFeatures& cpu) {
+  std::vector<Isa> isas;
+  for (const auto& [isa, name] : kNames) {
+    if (supports(cpu, isa)) isas.push_back(isa);
+  }
+  return isas;
+}
+
+}  // namespace tilewise
