@@ -71,6 +71,7 @@ class Artifact {
   std::string name_;
   Metadata metadata_;
   std::vector<TensorView> tensors_;
+  std::vector<uint32_t> by_name_;  ///< indices of tensors_, sorted by name
   std::string fingerprint_;
 };
 

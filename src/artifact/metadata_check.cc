@@ -1,0 +1,262 @@
+// The ranges of FORMAT.md, for metadata that are about to be written and for those that were read.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include "artifact/metadata.h"
+
+namespace tilewise::artifact {
+namespace {
+
+using model::EncoderSpec;
+using model::InputKind;
+using model::Precision;
+using model::Task;
+using model::TaskKind;
+
+constexpr size_t kMaxNameBytes = 64;
+constexpr size_t kMaxTaskNameBytes = 128;
+constexpr size_t kMaxTextBytes = 4096;
+constexpr size_t kMaxNoteBytes = 256;
+constexpr size_t kMaxLabels = size_t{1} << 20;
+constexpr size_t kMaxTasks = 65536;
+constexpr size_t kMaxFields = 1024;
+constexpr size_t kMaxNumerics = 64;
+constexpr size_t kMaxSources = 1024;
+constexpr size_t kSha256Digits = 64;
+
+constexpr std::string_view kLower = "abcdefghijklmnopqrstuvwxyz";
+constexpr std::string_view kUpper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+constexpr std::string_view kDigits = "0123456789";
+
+Status wrong(std::string where, std::string expected, std::string found) {
+  return invalid_input({.what = "The model's description has a value that cannot be",
+                        .where = std::move(where),
+                        .expected = std::move(expected),
+                        .found = std::move(found),
+                        .remedy = ""});
+}
+
+Status check_range(std::string_view where, int64_t value, int64_t least, int64_t most) {
+  if (value >= least && value <= most) return {};
+  return wrong(std::string(where), fmt::format("{} to {}", least, most), fmt::to_string(value));
+}
+
+Status check_count(const std::string& where, size_t value, size_t least, size_t most) {
+  return check_range(where, static_cast<int64_t>(value), static_cast<int64_t>(least),
+                     static_cast<int64_t>(most));
+}
+
+/// Any UTF-8 of such a length.
+Status check_text(const std::string& where, std::string_view text, size_t least, size_t most) {
+  if (text.size() < least || text.size() > most) {
+    return wrong(where, fmt::format("{} to {} bytes of text", least, most),
+                 fmt::format("{} bytes", text.size()));
+  }
+  if (!simdjson::validate_utf8(text.data(), text.size())) {
+    return wrong(where, "UTF-8", "bytes that are not");
+  }
+  return {};
+}
+
+/// Text of `allowed` characters only.
+Status check_characters(const std::string& where, std::string_view text,
+                        std::initializer_list<std::string_view> allowed) {
+  for (const char c : text) {
+    const auto contains = [c](std::string_view set) { return set.find(c) != set.npos; };
+    if (!std::any_of(allowed.begin(), allowed.end(), contains)) {
+      return wrong(where, fmt::format("only characters of {}", fmt::join(allowed, " ")),
+                   fmt::format("\"{}\"", text));
+    }
+  }
+  return {};
+}
+
+Status check_finite(const std::string& where, float value) {
+  return std::isfinite(value) ? Status() : wrong(where, "a finite number", fmt::to_string(value));
+}
+
+Status check_encoder(const EncoderSpec& spec) {
+  TILEWISE_RETURN_IF_ERROR(check_text("encoder.family", spec.family, 1, kMaxNameBytes));
+  TILEWISE_RETURN_IF_ERROR(check_characters("encoder.family", spec.family, {kLower, kDigits, "_-"}));
+  TILEWISE_RETURN_IF_ERROR(check_range("encoder.vocab_size", spec.vocab_size, 1, 1 << 22));
+  TILEWISE_RETURN_IF_ERROR(check_range("encoder.hidden", spec.hidden, 1, 65536));
+  TILEWISE_RETURN_IF_ERROR(check_range("encoder.layers", spec.layers, 1, 1024));
+  TILEWISE_RETURN_IF_ERROR(check_range("encoder.heads", spec.heads, 1, 4096));
+  if (spec.hidden % spec.heads != 0) {
+    return wrong("encoder.hidden", fmt::format("a multiple of the {} heads", spec.heads),
+                 fmt::to_string(spec.hidden));
+  }
+  TILEWISE_RETURN_IF_ERROR(check_range("encoder.hidden / encoder.heads", spec.head_dim(), 1, 256));
+  TILEWISE_RETURN_IF_ERROR(check_range("encoder.intermediate", spec.intermediate, 1, 262144));
+  TILEWISE_RETURN_IF_ERROR(check_range("encoder.max_positions", spec.max_positions, 2, 1 << 20));
+  TILEWISE_RETURN_IF_ERROR(check_range("encoder.token_types", spec.token_types, 0, 1024));
+  if (!(spec.norm_epsilon > 0 && spec.norm_epsilon <= 1)) {
+    return wrong("encoder.norm_epsilon", "over 0, at most 1", fmt::to_string(spec.norm_epsilon));
+  }
+  return {};
+}
+
+Status check_task_name(const std::string& where, const std::string& name) {
+  TILEWISE_RETURN_IF_ERROR(check_text(where, name, 1, kMaxTaskNameBytes));
+  TILEWISE_RETURN_IF_ERROR(check_characters(where, name, {kUpper, kLower, kDigits, "._-"}));
+  const bool starts_well = std::string_view("._-").find(name.front()) == std::string_view::npos;
+  return starts_well ? Status()
+                     : wrong(where, "a letter or a digit first", fmt::format("\"{}\"", name));
+}
+
+Status check_labels(const std::string& where, const Task& task) {
+  size_t least = 0;
+  size_t most = 0;
+  switch (task.kind) {
+    case TaskKind::binary: least = most = 1; break;
+    case TaskKind::multiclass: least = 2, most = kMaxLabels; break;
+    case TaskKind::multilabel: least = 1, most = kMaxLabels; break;
+    case TaskKind::regression:
+    case TaskKind::embedding: break;
+  }
+  if (task.labels.size() < least || task.labels.size() > most) {
+    return wrong(where,
+                 fmt::format("{} to {} labels for a {} task", least, most, name_of(task.kind)),
+                 fmt::to_string(task.labels.size()));
+  }
+  for (size_t i = 0; i < task.labels.size(); ++i) {
+    TILEWISE_RETURN_IF_ERROR(
+        check_text(fmt::format("{}[{}]", where, i), task.labels[i], 1, kMaxTextBytes));
+  }
+  return {};
+}
+
+Status check_template(const std::string& where, const model::InputTemplate& record_template) {
+  TILEWISE_RETURN_IF_ERROR(
+      check_count(where + ".fields", record_template.fields.size(), 0, kMaxFields));
+  std::unordered_set<std::string_view> seen;
+  for (size_t i = 0; i < record_template.fields.size(); ++i) {
+    const auto& field = record_template.fields[i];
+    const std::string at = fmt::format("{}.fields[{}]", where, i);
+    TILEWISE_RETURN_IF_ERROR(check_text(at, field.name, 1, kMaxTextBytes));
+    TILEWISE_RETURN_IF_ERROR(check_text(at, field.prefix, 0, kMaxTextBytes));
+    if (!seen.insert(field.name).second) {
+      return wrong(at, "each field once", fmt::format("\"{}\" again", field.name));
+    }
+  }
+  return check_text(where + ".separator", record_template.separator, 0, kMaxTextBytes);
+}
+
+/// What a task's input asks of the encoder: room for the special tokens, and a token type for the second of a pair.
+Status check_input(const std::string& where, const Task& task, const EncoderSpec& spec) {
+  const bool is_pair = task.input == InputKind::pair;
+  if (is_pair && spec.token_types == 1) {
+    return wrong(where + ".input", "text, as the encoder has one token type only", "pair");
+  }
+  if (!is_pair && task.truncation == model::Truncation::only_second) {
+    return wrong(where + ".truncation", "longest_first or only_first for a text", "only_second");
+  }
+  return check_range(where + ".max_tokens", task.max_tokens, is_pair ? 3 : 2, spec.max_positions);
+}
+
+/// Values that only some kinds of task may have.
+Status check_decision(const std::string& where, const Task& task) {
+  const bool takes_threshold =
+      task.kind == TaskKind::binary || task.kind == TaskKind::multilabel;
+  if (task.threshold) {
+    TILEWISE_RETURN_IF_ERROR(check_finite(where + ".threshold", *task.threshold));
+    if (!takes_threshold) {
+      return wrong(where + ".threshold", fmt::format("null for a {} task", name_of(task.kind)),
+                   fmt::to_string(*task.threshold));
+    }
+  }
+  if (!(task.temperature > 0) || !std::isfinite(task.temperature)) {
+    return wrong(where + ".temperature", "a finite number over 0", fmt::to_string(task.temperature));
+  }
+  if (task.out_of_scope) {
+    TILEWISE_RETURN_IF_ERROR(check_finite(where + ".out_of_scope.below", task.out_of_scope->below));
+    if (task.kind != TaskKind::multiclass) {
+      return wrong(where + ".out_of_scope", fmt::format("null for a {} task", name_of(task.kind)),
+                   fmt::to_string(task.out_of_scope->below));
+    }
+  }
+  if (task.normalize && task.kind != TaskKind::embedding) {
+    return wrong(where + ".normalize", fmt::format("false for a {} task", name_of(task.kind)),
+                 "true");
+  }
+  return {};
+}
+
+Status check_task(const std::string& where, const TaskEntry& entry, const EncoderSpec& spec) {
+  const Task& task = entry.task;
+  TILEWISE_RETURN_IF_ERROR(check_task_name(where + ".name", task.name));
+  TILEWISE_RETURN_IF_ERROR(check_labels(where + ".labels", task));
+  TILEWISE_RETURN_IF_ERROR(check_input(where, task, spec));
+  TILEWISE_RETURN_IF_ERROR(check_template(where + ".template", task.record_template));
+  TILEWISE_RETURN_IF_ERROR(check_decision(where, task));
+  if (entry.has_dense && task.kind == TaskKind::embedding) {
+    return wrong(where + ".dense", "null for an embedding task", name_of(entry.dense_activation));
+  }
+  return {};
+}
+
+Status check_tasks(const Metadata& metadata) {
+  TILEWISE_RETURN_IF_ERROR(check_count("tasks", metadata.tasks.size(), 1, kMaxTasks));
+  std::unordered_set<std::string_view> seen;
+  for (size_t i = 0; i < metadata.tasks.size(); ++i) {
+    const std::string where = fmt::format("tasks[{}]", i);
+    TILEWISE_RETURN_IF_ERROR(check_task(where, metadata.tasks[i], metadata.spec));
+    const std::string& name = metadata.tasks[i].task.name;
+    if (!seen.insert(name).second) {
+      return wrong(where + ".name", "each task once", fmt::format("\"{}\" again", name));
+    }
+  }
+  return {};
+}
+
+Status check_numerics(const std::vector<OperatorPrecision>& numerics) {
+  TILEWISE_RETURN_IF_ERROR(check_count("numerics", numerics.size(), 0, kMaxNumerics));
+  for (size_t i = 0; i < numerics.size(); ++i) {
+    const std::string where = fmt::format("numerics[{}]", i);
+    TILEWISE_RETURN_IF_ERROR(
+        check_text(where + ".operators", numerics[i].operators, 1, kMaxNoteBytes));
+    TILEWISE_RETURN_IF_ERROR(
+        check_text(where + ".stored_as", numerics[i].stored_as, 1, kMaxNoteBytes));
+  }
+  return {};
+}
+
+Status check_provenance(const model::Provenance& provenance) {
+  TILEWISE_RETURN_IF_ERROR(
+      check_text("provenance.architecture", provenance.architecture, 0, kMaxNoteBytes));
+  TILEWISE_RETURN_IF_ERROR(
+      check_count("provenance.sources", provenance.sources.size(), 0, kMaxSources));
+  for (size_t i = 0; i < provenance.sources.size(); ++i) {
+    const auto& source = provenance.sources[i];
+    const std::string where = fmt::format("provenance.sources[{}]", i);
+    TILEWISE_RETURN_IF_ERROR(check_text(where + ".file", source.file, 1, kMaxNoteBytes));
+    if (source.file.find('/') != std::string::npos) {
+      return wrong(where + ".file", "a base name", fmt::format("\"{}\"", source.file));
+    }
+    TILEWISE_RETURN_IF_ERROR(
+        check_text(where + ".sha256", source.sha256, kSha256Digits, kSha256Digits));
+    TILEWISE_RETURN_IF_ERROR(check_characters(where + ".sha256", source.sha256, {kDigits, "abcdef"}));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status validate(const Metadata& metadata) {
+  TILEWISE_RETURN_IF_ERROR(check_text("compiler", metadata.compiler, 1, kMaxNameBytes));
+  if (metadata.precision == Precision::int8) {
+    return wrong("precision", "fp32 or bf16", name_of(metadata.precision));
+  }
+  TILEWISE_RETURN_IF_ERROR(check_encoder(metadata.spec));
+  TILEWISE_RETURN_IF_ERROR(check_tasks(metadata));
+  TILEWISE_RETURN_IF_ERROR(check_numerics(metadata.numerics));
+  return check_provenance(metadata.provenance);
+}
+
+}  // namespace tilewise::artifact
