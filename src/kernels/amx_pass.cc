@@ -1,0 +1,20 @@
+// What surrounds the kernels of the AMX level. Compiled with AMX flags.
+#include "kernels/amx_kernels.h"
+#include "kernels/tile_unit_hardware.h"
+
+namespace tilewise::kernels::amx {
+
+void begin_pass() { HardwareTiles::configure(); }
+
+void end_pass() { HardwareTiles::release(); }
+
+void multiply_tiles(int rounds) {
+  for (int i = 0; i < rounds; ++i) {
+    HardwareTiles::multiply_add_bf16<0, 4, 6>();
+    HardwareTiles::multiply_add_bf16<1, 4, 7>();
+    HardwareTiles::multiply_add_bf16<2, 5, 6>();
+    HardwareTiles::multiply_add_bf16<3, 5, 7>();
+  }
+}
+
+}  // namespace tilewise::kernels::amx
