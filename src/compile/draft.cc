@@ -1,0 +1,90 @@
+#include "compile/draft.h"
+
+#include <utility>
+
+#include "artifact/schema.h"
+#include "artifact/tensor_names.h"
+
+namespace tilewise::compile {
+namespace {
+
+using artifact::head_tensor;
+using artifact::layer_tensor;
+using model::EncoderSpec;
+
+class SlotList {
+ public:
+  void linear(const std::string& name, model::LinearWeights& weights, int64_t outputs,
+              int64_t inputs) {
+    slots_.push_back({name + ".weight", &weights.weight, {outputs, inputs}});
+    slots_.push_back({name + ".bias", &weights.bias, {outputs}});
+  }
+
+  void norm(const std::string& name, model::NormWeights& weights, int64_t width) {
+    slots_.push_back({name + ".gain", &weights.gain, {width}});
+    slots_.push_back({name + ".bias", &weights.bias, {width}});
+  }
+
+  void embeddings(model::EncoderWeights& weights, const EncoderSpec& spec) {
+    slots_.push_back(
+        {"embeddings.word", &weights.word_embeddings, {spec.vocab_size, spec.hidden}});
+    slots_.push_back(
+        {"embeddings.position", &weights.position_embeddings, {spec.max_positions, spec.hidden}});
+    if (spec.token_types > 0) {
+      slots_.push_back(
+          {"embeddings.type", &weights.type_embeddings, {spec.token_types, spec.hidden}});
+    }
+    norm("embeddings.norm", weights.embedding_norm, spec.hidden);
+  }
+
+  /// `qkv`: null while query, key and value are still apart.
+  void layer(int index, model::LayerWeights& weights, model::LinearWeights* qkv,
+             const EncoderSpec& spec) {
+    const int64_t width = spec.hidden;
+    const int64_t section = artifact::qkv_section(spec);
+    if (qkv != nullptr) {
+      linear(layer_tensor(index, "qkv"), *qkv, 3 * section, width);
+    } else {
+      linear(layer_tensor(index, "query"), weights.query, width, width);
+      linear(layer_tensor(index, "key"), weights.key, width, width);
+      linear(layer_tensor(index, "value"), weights.value, width, width);
+    }
+    linear(layer_tensor(index, "attention_output"), weights.attention_output, width,
+           qkv != nullptr ? section : width);
+    norm(layer_tensor(index, "attention_norm"), weights.attention_norm, width);
+    linear(layer_tensor(index, "ffn_up"), weights.ffn_up, spec.intermediate, width);
+    linear(layer_tensor(index, "ffn_down"), weights.ffn_down, width, spec.intermediate);
+    norm(layer_tensor(index, "ffn_norm"), weights.ffn_norm, width);
+  }
+
+  void head(const model::Task& task, model::Head& head, const EncoderSpec& spec) {
+    if (head.dense) {
+      linear(head_tensor(task.name, "dense"), head.dense->linear, spec.hidden, spec.hidden);
+    }
+    linear(head_tensor(task.name, "output"), head.output, task.outputs(), spec.hidden);
+  }
+
+  std::vector<Slot> take() { return std::move(slots_); }
+
+ private:
+  std::vector<Slot> slots_;
+};
+
+}  // namespace
+
+std::vector<Slot> slots(Draft& draft) {
+  if (draft.is_packed) return {};
+  const EncoderSpec& spec = draft.model.spec;
+  auto& layers = draft.model.weights.layers;
+  SlotList list;
+  list.embeddings(draft.model.weights, spec);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    list.layer(static_cast<int>(i), layers[i], draft.qkv.empty() ? nullptr : &draft.qkv[i], spec);
+  }
+  for (model::TaskWithHead& task : draft.model.tasks) {
+    if (task.head) list.head(task.task, *task.head, spec);
+  }
+  return list.take();
+}
+
+}  // namespace tilewise::compile

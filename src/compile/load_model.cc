@@ -1,0 +1,55 @@
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "artifact/metadata.h"
+#include "base/mapped_file.h"
+#include "base/sha256.h"
+#include "compile/compile.h"
+#include "compile/verify.h"
+#include "text/tokenizer.h"
+
+namespace tilewise::compile {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The files that text::read_tokenizer reads, by what lies in the folder; empty: none.
+std::vector<std::string> tokenizer_files(const std::string& folder) {
+  const auto exists = [&](const char* name) {
+    std::error_code error;
+    return fs::exists(fs::path(folder) / name, error);
+  };
+  if (exists("tokenizer.json")) return {"tokenizer.json"};
+  if (!exists("vocab.txt")) return {};
+  if (!exists("tokenizer_config.json")) return {"vocab.txt"};
+  return {"vocab.txt", "tokenizer_config.json"};
+}
+
+/// A multi-task folder may carry its own tokenizer; else it lies beside the backbone's weights.
+std::string tokenizer_folder(const checkpoint::Source& source) {
+  const bool is_beside_backbone = !source.backbone.empty() && tokenizer_files(source.folder).empty();
+  return is_beside_backbone ? source.backbone : source.folder;
+}
+
+Status record_tokenizer(const std::string& folder, model::Provenance& provenance) {
+  for (const std::string& name : tokenizer_files(folder)) {
+    TILEWISE_ASSIGN_OR_RETURN(const MappedFile file,
+                              MappedFile::open((fs::path(folder) / name).string()));
+    provenance.sources.push_back({.file = name, .sha256 = sha256_hex(file.bytes())});
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<model::Model> load_model(const checkpoint::Source& source) {
+  TILEWISE_ASSIGN_OR_RETURN(model::Model model, checkpoint::load(source));
+  const std::string folder = tokenizer_folder(source);
+  TILEWISE_ASSIGN_OR_RETURN(model.tokenizer, text::read_tokenizer(folder));
+  TILEWISE_RETURN_IF_ERROR(check_tokenizer(model.tokenizer, model.spec.vocab_size));
+  TILEWISE_RETURN_IF_ERROR(record_tokenizer(folder, model.provenance));
+  return model;
+}
+
+}  // namespace tilewise::compile
