@@ -49,16 +49,16 @@ struct LabelScore {
 /// The answer of one task to one input. Which fields are set depends on the task's kind (see
 /// TaskKind).
 struct Prediction {
-  std::vector<float>
-      logits;       ///< raw output of the head, before temperature; empty for an embedding
+  std::vector<float> logits =
+      {};           ///< raw output of the head, before temperature; empty for an embedding
   float score = 0;  ///< binary: the probability
   bool over_threshold = false;  ///< binary: the logit reaches the task's threshold
-  std::vector<LabelScore>
-      labels;  ///< multiclass: best first, at most `top`; multilabel: those over the threshold
-  bool out_of_scope = false;     ///< multiclass with Task::out_of_scope
-  float value = 0;               ///< regression
-  std::vector<float> embedding;  ///< embedding
-  bool truncated = false;        ///< the text was longer than the task's max_tokens and was cut
+  std::vector<LabelScore> labels =
+      {};  ///< multiclass: best first, at most `top`; multilabel: those over the threshold
+  bool out_of_scope = false;          ///< multiclass with Task::out_of_scope
+  float value = 0;                    ///< regression
+  std::vector<float> embedding = {};  ///< embedding
+  bool truncated = false;  ///< the text was longer than the task's max_tokens and was cut
 };
 
 }  // namespace tilewise::model

@@ -1,4 +1,5 @@
-// Predictions -> JSON lines, in the form that the design lays down. Floats are the shortest text that reads back equal.
+// Predictions -> JSON lines, in the form that the design lays down. Floats are the shortest text
+// that reads back equal.
 #pragma once
 
 #include <span>
@@ -22,7 +23,8 @@ void append_prediction(const std::string& row_id, std::span<const model::Task* c
 /// Appends `text` as a JSON string in quotes.
 void append_json_string(std::string_view text, std::string& out);
 
-/// Appends the shortest decimal that reads back as the same float32; null for what JSON cannot express (NaN, infinities).
+/// Appends the shortest decimal that reads back as the same float32; null for what JSON cannot
+/// express (NaN, infinities).
 void append_float(float value, std::string& out);
 
 }  // namespace tilewise::rows

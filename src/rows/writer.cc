@@ -1,0 +1,133 @@
+#include "rows/writer.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+
+namespace tilewise::rows {
+namespace {
+
+void append_floats(std::span<const float> values, std::string& out) {
+  out += '[';
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) out += ',';
+    append_float(values[i], out);
+  }
+  out += ']';
+}
+
+void append_labels(const model::Task& task, std::span<const model::LabelScore> labels,
+                   std::string& out) {
+  out += "\"labels\":[";
+  for (size_t i = 0; i < labels.size(); ++i) {
+    out += i > 0 ? ",{\"label\":" : "{\"label\":";
+    append_json_string(task.labels[labels[i].label], out);
+    out += ",\"score\":";
+    append_float(labels[i].score, out);
+    out += '}';
+  }
+  out += ']';
+}
+
+void append_binary(const model::Task& task, const model::Prediction& prediction, std::string& out) {
+  out += "\"score\":";
+  append_float(prediction.score, out);
+  out += ",\"label\":";
+  if (prediction.over_threshold && !task.labels.empty()) {
+    append_json_string(task.labels.front(), out);
+  } else {
+    out += "null";
+  }
+}
+
+/// The members of one answer, without the braces around them.
+void append_members(const model::Task& task, const model::Prediction& prediction,
+                    const OutputOptions& options, std::string& out) {
+  switch (task.kind) {
+    case model::TaskKind::binary:
+      append_binary(task, prediction, out);
+      break;
+    case model::TaskKind::multiclass:
+    case model::TaskKind::multilabel:
+      append_labels(task, prediction.labels, out);
+      break;
+    case model::TaskKind::regression:
+      out += "\"value\":";
+      append_float(prediction.value, out);
+      break;
+    case model::TaskKind::embedding:
+      out += "\"embedding\":";
+      append_floats(prediction.embedding, out);
+      break;
+  }
+  if (prediction.out_of_scope) out += ",\"out_of_scope\":true";
+  if (options.logits && task.kind != model::TaskKind::embedding) {
+    out += ",\"logits\":";
+    append_floats(prediction.logits, out);
+  }
+  if (prediction.truncated) out += ",\"truncated\":true";
+}
+
+}  // namespace
+
+void append_prediction(const std::string& row_id, std::span<const model::Task* const> tasks,
+                       std::span<const model::Prediction> predictions, const OutputOptions& options,
+                       std::string& out) {
+  out += "{\"id\":";
+  out += row_id;
+  for (size_t t = 0; t < tasks.size(); ++t) {
+    out += ',';
+    if (tasks.size() > 1) {
+      append_json_string(tasks[t]->name, out);
+      out += ":{";
+    }
+    append_members(*tasks[t], predictions[t], options, out);
+    if (tasks.size() > 1) out += '}';
+  }
+  out += "}\n";
+}
+
+void append_json_string(std::string_view text, std::string& out) {
+  out += '"';
+  for (const char c : text) {
+    switch (c) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20) {
+          constexpr std::string_view kDigits = "0123456789abcdef";
+          out += "\\u00";
+          out += kDigits[static_cast<size_t>(c) >> 4];
+          out += kDigits[static_cast<size_t>(c) & 15];
+        } else {
+          out += c;
+        }
+    }
+  }
+  out += '"';
+}
+
+void append_float(float value, std::string& out) {
+  if (!std::isfinite(value)) {
+    out += "null";
+    return;
+  }
+  std::array<char, 32> text;  // the longest float32 takes 15
+  const auto written = std::to_chars(text.data(), text.data() + text.size(), value);
+  out.append(text.data(), written.ptr);
+}
+
+}  // namespace tilewise::rows
