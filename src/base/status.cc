@@ -18,6 +18,7 @@ std::string Status::message() const {
   std::string message = problem_.what;
   if (!details.empty()) message += " (" + details + ")";
   if (!problem_.remedy.empty()) message += ". " + problem_.remedy;
+  if (!message.ends_with('.')) message += '.';
   return message;
 }
 

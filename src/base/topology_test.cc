@@ -1,0 +1,138 @@
+#include "base/topology.h"
+
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <functional>
+#include <gtest/gtest.h>
+#include <set>
+#include <string>
+#include <thread>
+
+namespace tilewise {
+namespace {
+
+std::vector<int> affinity_of_this_thread() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+// The exit status of `body` in a process of its own.
+int in_child(const std::function<int()>& body) {
+  const pid_t child = fork();
+  if (child == 0) _exit(body());
+  int status = -1;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+Topology with(size_t cores, double quota) {
+  Topology topology;
+  topology.cores.resize(cores);
+  topology.cgroup_cpus = quota;
+  return topology;
+}
+
+TEST(DefaultReplicas, OneACoreWithinTheQuota) {
+  EXPECT_EQ(with(8, 0).default_replicas(), 8);
+  EXPECT_EQ(with(8, 16).default_replicas(), 8);
+  EXPECT_EQ(with(8, 4).default_replicas(), 4);
+  EXPECT_EQ(with(8, 3.9).default_replicas(), 3);
+  EXPECT_EQ(with(8, 1.5).default_replicas(), 1);
+}
+
+TEST(DefaultReplicas, AtLeastOne) {
+  EXPECT_EQ(with(8, 0.25).default_replicas(), 1);
+  EXPECT_EQ(with(0, 0).default_replicas(), 1);
+}
+
+// Compared with what the kernel says in /sys, which names a core's threads in a list of its own.
+TEST(ReadTopology, CoresAreThoseOfTheAffinityMask) {
+  std::set<std::string> cores;
+  for (const int cpu : affinity_of_this_thread()) {
+    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+    std::string siblings;
+    if (!std::getline(file, siblings)) GTEST_SKIP() << "/sys has no topology of processor " << cpu;
+    cores.insert(siblings);
+  }
+  const Result<Topology> topology = read_topology();
+  ASSERT_TRUE(topology.ok()) << topology.status().message();
+  EXPECT_EQ(topology->cores.size(), cores.size());
+  EXPECT_GE(topology->machine_cores, static_cast<int32_t>(cores.size()));
+}
+
+TEST(ReadTopology, EachCoreIsPinnedToAnAllowedThreadOfItsOwn) {
+  const Result<Topology> topology = read_topology();
+  ASSERT_TRUE(topology.ok()) << topology.status().message();
+  const std::vector<int> allowed = affinity_of_this_thread();
+  int32_t previous = -1;
+  for (const Core& core : topology->cores) {
+    EXPECT_GT(core.cpu, previous);  // in order, none twice
+    previous = core.cpu;
+    EXPECT_EQ(std::count(allowed.begin(), allowed.end(), core.cpu), 1);
+    EXPECT_EQ(std::count(core.siblings.begin(), core.siblings.end(), core.cpu), 1);
+    EXPECT_LE(core.siblings.size(), static_cast<size_t>(topology->threads_per_core));
+    EXPECT_GE(core.numa_node, 0);
+  }
+  EXPECT_GE(topology->numa_nodes, 1);
+}
+
+TEST(ReadTopology, FollowsANarrowedMask) {
+  const std::vector<int> allowed = affinity_of_this_thread();
+  ASSERT_FALSE(allowed.empty());
+  const int last = allowed.back();
+  const int status = in_child([&] {
+    if (!pin_current_thread(last).ok()) return 10;
+    const Result<Topology> topology = read_topology();
+    if (!topology.ok()) return 11;
+    if (topology->cores.size() != 1) return 12;
+    if (topology->cores[0].cpu != last) return 13;
+    return topology->default_replicas() == 1 ? 0 : 14;
+  });
+  EXPECT_EQ(status, 0);
+}
+
+TEST(ReadTopology, PinnedReplicasDoNotNarrowIt) {
+  const Result<Topology> before = read_topology();
+  ASSERT_TRUE(before.ok());
+  size_t cores_seen_by_replica = 0;
+  std::thread replica([&] {
+    if (!pin_current_thread(before->cores[0].cpu).ok()) return;
+    const Result<Topology> during = read_topology();
+    if (during.ok()) cores_seen_by_replica = during->cores.size();
+  });
+  replica.join();
+  EXPECT_EQ(cores_seen_by_replica, before->cores.size());
+}
+
+TEST(PinCurrentThread, RunsThereAndOnlyThere) {
+  for (const int cpu : affinity_of_this_thread()) {
+    std::thread thread([cpu] {
+      const Status status = pin_current_thread(cpu);
+      EXPECT_TRUE(status.ok()) << status.message();
+      EXPECT_EQ(sched_getcpu(), cpu);
+      EXPECT_EQ(affinity_of_this_thread(), std::vector{cpu});
+    });
+    thread.join();
+  }
+}
+
+TEST(PinCurrentThread, RefusesWhatThereIsNot) {
+  for (const int cpu : {-1, 100000, 1 << 30}) {
+    const Status status = pin_current_thread(cpu);
+    EXPECT_EQ(status.code(), StatusCode::unavailable_machine);
+    EXPECT_EQ(status.problem().where, "logical processor " + std::to_string(cpu));
+    EXPECT_FALSE(status.problem().remedy.empty());
+  }
+}
+
+}  // namespace
+}  // namespace tilewise
