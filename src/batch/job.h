@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -13,32 +14,40 @@
 namespace tilewise::batch {
 
 struct Options {
-  std::vector<std::string> inputs;  ///< JSON-lines files, "-" for standard input
-  std::string output_directory;     ///< created when missing
-  std::string tasks;                ///< "a" or "a,b"
-  engine::PredictOptions predict;
-  rows::OutputOptions format;
+  std::vector<std::string> inputs;    ///< JSON-lines files, "-" for standard input
+  std::string output_directory = {};  ///< created when missing
+  bool overwrite = false;  ///< the parts of an earlier job go; else the directory must be empty
+  std::string tasks = {};  ///< "a" or "a,b"
+  engine::PredictOptions predict = {};
+  rows::OutputOptions format = {};
   int64_t rows_per_part = 100000;
   int64_t limit = 0;                ///< stop after so many input rows; 0: all
+  std::function<bool()> stop = {};  ///< asked between chunks: true ends the job as interrupted
 };
 
 struct Progress {
-  int64_t rows = 0;      ///< read so far, good and rejected
+  int64_t rows = 0;  ///< answered or rejected so far
   int64_t rejected = 0;
   int64_t tokens = 0;
-  int64_t parts = 0;
+  int64_t parts = 0;  ///< whole ones
   double seconds = 0;
+  double fraction = -1;  ///< of the input bytes read; negative where that is not known
 };
 
-/// Scores every row of the inputs into DIR/part-00000.jsonl, part-00001.jsonl, ... each written beside and renamed when whole.
-/// A rejected row is reported through `on_rejected` (message with file, line and reason) and leaves no line.
-/// `on_progress` is called from the calling thread after every chunk. Errors: an input that cannot be read, a task that does
-/// not exist, output that cannot be written (parts already complete stay).
+/// Scores every row of the inputs into DIR/part-00000.jsonl, part-00001.jsonl, ... each written
+/// beside and renamed when whole. A part holds the answers of `rows_per_part` input rows. A
+/// rejected row is reported through `on_rejected` (message with file, line and reason, in the order
+/// of the input) and leaves no line. `on_progress` is called from the calling thread after every
+/// chunk. Errors (parts already complete stay, the one begun goes): an input that cannot be read, a
+/// task that does not exist, a directory that is not empty, output that cannot be written,
+/// `interrupted`.
 Result<Progress> run(engine::Engine& engine, const Options& options,
                      const std::function<void(const Status&)>& on_rejected,
                      const std::function<void(const Progress&)>& on_progress);
 
-/// The same pipeline for any sink: used by `tilewise predict` on standard input.
+/// The same pipeline for any sink, given the lines of one chunk after the other: used by `tilewise
+/// predict` on standard input. A chunk is what could be read without waiting, so that whoever sends
+/// line by line is answered line by line. An error of `write` ends it and is returned.
 Result<Progress> stream(engine::Engine& engine, const Options& options,
                         const std::function<Status(std::string_view)>& write,
                         const std::function<void(const Status&)>& on_rejected,
