@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Quality on the official splits beside PyTorch's (metrics.json), in fp32 and bf16: quality_torch.py TILEWISE [DATA].
+
+Needs the backbone (TILEWISE_BACKBONE) and the public data sets in DATA (default: ../shared/data, TILEWISE_DATA overrides).
+Before that, on the texts that the repository carries, the fp32 logits are compared with PyTorch's.
+"""
+import json
+import os
+import pathlib
+import sys
+import tempfile
+
+from cli import EXAMPLE, ROOT, Tilewise, backbone, read_rows
+
+# Points of F1 or accuracy. bf16 changes no decision but those on the edge; fp32 only the order of sums.
+LIMITS = {"fp32": 0.1, "bf16": 0.3}
+LOGIT_LIMIT = 2e-4  # fp32, see real_model_test.py
+PAIR_SPLITS = [("amazon-google", "test"), ("wdc-computers", "test"), ("wdc-cameras", "test"), ("abt-buy", "valid")]
+INTENT_SPLITS = [("clinc150", "test"), ("hwu64", "test")]
+
+
+def f1(truths, positives):
+    hits = sum(truth and positive for truth, positive in zip(truths, positives, strict=True))
+    return 200 * hits / (sum(truths) + sum(positives))
+
+
+class Quality:
+    def __init__(self, tilewise, data, folder):
+        self.tilewise, self.data, self.folder = tilewise, data, pathlib.Path(folder)
+        self.metrics = json.loads((EXAMPLE / "model" / "metrics.json").read_text())
+        self.failures = []
+
+    def report(self, what, precision, found, due):
+        print(f"{what:40} {precision}  {found:6.2f}  PyTorch {due:6.2f}  difference {found - due:+.2f}", flush=True)
+        if not abs(found - due) <= LIMITS[precision] + 0.005:  # metrics.json has two digits after the point
+            self.failures.append(f"{what} {precision}: {found:.2f} instead of {due:.2f}")
+
+    def answers(self, model, task, path):
+        output = self.folder / f"{model.stem}-{path.stem}"
+        answers = self.tilewise.batch(model, task, path, output, more=("--logits",))
+        assert len(answers) == len(path.read_text(encoding="utf-8").splitlines()), f"{path.name}: rows are missing"
+        return answers
+
+    def pairs(self, model, precision, name, split):
+        path = self.data / "pairs" / f"{name}.{split}.jsonl"
+        logits = [answer["logits"][0] for answer in self.answers(model, "duplicate", path)]
+        truths = [row["label"] == 1 for row in read_rows(path)]
+        due = self.metrics["pairs"][name]
+        for which, threshold in (("own", due["own_logit_threshold"]), ("shared", self.metrics["pairs"]["shared_logit_threshold"])):
+            found = f1(truths, [logit >= threshold for logit in logits])
+            self.report(f"{name} {split}, F1, {which} threshold", precision, found, 100 * due[split][f"f1_{which}_threshold"])
+
+    def intents(self, model, precision, name, split):
+        path = self.data / "intents" / f"{name}.{split}.jsonl"
+        best = [answer["labels"][0]["label"] for answer in self.answers(model, name, path)]
+        right = sum(found == row["label"] for found, row in zip(best, read_rows(path), strict=True))
+        self.report(f"{name} {split}, accuracy", precision, 100 * right / len(best), 100 * self.metrics["intents"][name][split])
+
+
+def compare_logits(tilewise, model, backbone_folder):
+    """The sample pairs and queries, records through the template, against PyTorch. Returns the largest difference."""
+    from reference import Reference
+    reference, largest = Reference(EXAMPLE / "model", backbone_folder), 0.0
+    for task, name in (("duplicate", "pairs"), ("clinc150", "queries")):
+        rows = read_rows(EXAMPLE / "data" / f"{name}.jsonl")
+        due = reference.logits(task, [reference.encode(task, row) for row in rows]).tolist()
+        found = [answer["logits"] for answer in tilewise.predict(model, task, rows)]
+        difference = max(abs(a - b) for one, other in zip(due, found, strict=True) for a, b in zip(one, other, strict=True))
+        print(f"sample {name}: largest fp32 logit difference to PyTorch {difference:.2g} (limit {LOGIT_LIMIT})")
+        largest = max(largest, difference)
+    return largest
+
+
+def main():
+    tilewise, backbone_folder = Tilewise(sys.argv[1]), backbone()
+    data = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else os.environ.get("TILEWISE_DATA", ROOT.parent / "shared" / "data"))
+    with tempfile.TemporaryDirectory() as folder:
+        models = {precision: pathlib.Path(tilewise.compile(EXAMPLE / "model", f"{folder}/{precision}.tw", precision, backbone_folder))
+                  for precision in LIMITS}
+        quality = Quality(tilewise, data, folder)
+        if not compare_logits(tilewise, models["fp32"], backbone_folder) <= LOGIT_LIMIT:
+            quality.failures.append("logits of the sample data")
+        if not (data / "pairs").is_dir():
+            print(f"skipped: no data sets in {data}, so the official splits are left out")
+        else:
+            for precision, model in models.items():
+                for name, split in PAIR_SPLITS:
+                    quality.pairs(model, precision, name, split)
+                for name, split in INTENT_SPLITS:
+                    quality.intents(model, precision, name, split)
+    if quality.failures:
+        sys.exit("FAILED\n" + "\n".join(quality.failures))
+
+
+if __name__ == "__main__":
+    main()
