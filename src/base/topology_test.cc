@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <gtest/gtest.h>
@@ -23,6 +25,17 @@ std::vector<int> affinity_of_this_thread() {
     if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
   }
   return cpus;
+}
+
+// Like `taskset --all-tasks`: also the background threads that a sanitizer has.
+bool pin_whole_process(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<size_t>(cpu), &set);
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    if (sched_setaffinity(std::stoi(task.path().filename()), sizeof(set), &set) != 0) return false;
+  }
+  return true;
 }
 
 // The exit status of `body` in a process of its own.
@@ -90,7 +103,7 @@ TEST(ReadTopology, FollowsANarrowedMask) {
   ASSERT_FALSE(allowed.empty());
   const int last = allowed.back();
   const int status = in_child([&] {
-    if (!pin_current_thread(last).ok()) return 10;
+    if (!pin_whole_process(last)) return 10;
     const Result<Topology> topology = read_topology();
     if (!topology.ok()) return 11;
     if (topology->cores.size() != 1) return 12;
