@@ -55,7 +55,7 @@ class OpenVino:
 
     def __init__(self, task, rows_path, core, precision="bf16"):
         environment = {**os.environ, "MODEL_DIR": str(ROOT / "examples/product-search/model"),
-                       "BACKBONE_DIR": str(ROOT / "build/backbone")}
+                       "BACKBONE_DIR": str(ROOT / "build/models/all-minilm-l6-v2")}
         command = ["taskset", "-c", str(core), sys.executable, str(ROOT / "bench/peers/openvino_worker.py"), task, str(rows_path), precision]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -227,7 +227,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         arguments.model = folder / "model.tw"
-        subprocess.run([arguments.tilewise, "compile", ROOT / "examples/product-search/model", "--backbone", ROOT / "build/backbone",
+        subprocess.run([arguments.tilewise, "compile", ROOT / "examples/product-search/model", "--backbone", ROOT / "build/models/all-minilm-l6-v2",
                         "--precision", "bf16", "-o", arguments.model], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         results = {name: measure(name, WORKLOADS[name], arguments, workload(name, arguments.data), folder)
                    for name in arguments.workloads.split(",")}

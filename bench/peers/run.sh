@@ -11,5 +11,5 @@ if [[ -z ${PEERS_PYTHON:-} ]] && ! cmp -s bench/peers/requirements.txt build/pee
   build/peers-venv/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers/requirements.txt
   cp bench/peers/requirements.txt build/peers-venv/installed.txt
 fi
-tools/fetch_backbone.sh build/backbone
+tools/fetch_backbone.sh build/models/all-minilm-l6-v2
 exec "$python" bench/peers/compare.py "$@"
