@@ -4,12 +4,15 @@
 An inline function or a template instantiated in an object compiled with, say, -mavx512f becomes a weak symbol. When
 another object has it too, the linker keeps one of the two, perhaps the AVX-512 copy: a crash on older CPUs.
 
-    tools/check_symbols.py LIBRARY.a...   prints object, symbol and remedy; exits 1 when there is one
+    tools/check_symbols.py COMPILE_COMMANDS.json LIBRARY.a...   prints object, symbol and remedy; exits 1 when there is one
     tools/check_symbols.py --self-test    compiles a good and some bad objects and expects exactly the bad ones
 
-The rule: each symbol that such an object (by its name: linear_avx2.cc.o, attention_amx.cc.o...) lets others link to has its
-instruction set in its own name, as in tilewise::kernels::avx2::linear or hwy::N_AVX2::Add.
+The rules:
+  1. A source compiled with options for an instruction set has that in its file name (linear_avx2.cc, amx_pass.cc...).
+  2. Each symbol that the object of such a file lets others link to has the instruction set in its own name, as in
+     tilewise::kernels::avx2::linear or hwy::N_AVX2::Add.
 """
+import json
 import os
 import pathlib
 import re
@@ -17,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 
-# File name ending -> what may stand in the name of a symbol (Highway's namespaces are N_AVX2, N_AVX3, N_AVX3_SPR, N_NEON).
+# Word in the file name -> what may stand in the name of a symbol (Highway's namespaces are N_AVX2, N_AVX3, N_AVX3_SPR, N_NEON).
 ISA_TOKENS = {
     "avx2": ("avx2",),
     "avx512": ("avx512", "avx3"),
@@ -25,7 +28,8 @@ ISA_TOKENS = {
     "amx": ("amx", "avx512", "avx3"),
     "neon": ("neon",),
 }
-OBJECT = re.compile(r"_(avx512_bf16|avx512|avx2|amx|neon)\.cc\.o$")
+ISA_IN_FILE = re.compile(r"(?:^|_)(avx512_bf16|avx512|avx2|amx|neon)(?=[_.])")
+ISA_OPTION = re.compile(r"\s(-m(?:avx|amx|fma|f16c|bmi|sse[34]|arch=|cpu=)\S*)")
 # nm's kinds that another object may link to, weak or not: functions, data, unique and common symbols.
 LINKABLE = set("TDBRGSCVWuvw") - set("vw")
 # The compiler's own reference to the exception handler: a pointer, no code, the same in every object.
@@ -51,14 +55,26 @@ def symbols_of(path):
             yield current, match[1], match[2]
 
 
-def check(paths):
+def check_names(commands):
+    """The sources (of compile_commands.json) that are compiled for an instruction set without saying so in their name."""
+    problems = []
+    for command in commands:
+        option = ISA_OPTION.search(command["command"])
+        name = os.path.basename(command["file"])
+        if option and not ISA_IN_FILE.search(name):
+            problems.append(f"{name}: compiled with {option[1]}\n"
+                            f"    remedy: name it for its instruction set ({', '.join(ISA_TOKENS)}), or drop the option")
+    return problems
+
+
+def check_symbols(paths):
     """The problems as texts, and how many objects with an instruction set of their own were seen."""
     objects, problems, owners = set(), [], {}
     listed = [entry for path in paths for entry in symbols_of(path)]
     for name, _, symbol in listed:
         owners.setdefault(symbol, set()).add(name)
     for name, kind, symbol in listed:
-        match = OBJECT.search(name)
+        match = ISA_IN_FILE.search(name)
         if not match:
             continue
         objects.add(name)
@@ -95,7 +111,7 @@ def self_test():
             run(compiler, "-std=c++20", "-O0", "-c", str(source), "-o", str(objects[-1]))
         archive = pathlib.Path(folder) / "libkernels.a"
         run("ar", "rcs", str(archive), *map(str, objects))
-        problems, seen = check([archive])
+        problems, seen = check_symbols([archive])
     failures = [] if seen == 4 else [f"expected 4 objects with an instruction set, found {seen}"]
     for name, symbol in expected.items():
         if not any(p.startswith(f"{name}: ") and symbol in p for p in problems):
@@ -103,6 +119,14 @@ def self_test():
     failures += [f"a good object was refused: {p}" for p in problems if p.split(":")[0] not in expected]
     if not any("also in base.cc.o" in p for p in problems):
         failures.append(f"the second owner of twice(int) was not named: {problems}")
+    named = [{"command": "c++ -O3 -mavx2 -c x", "file": "/a/linear_avx2.cc"},
+             {"command": "c++ -mamx-tile -c x", "file": "/a/amx_pass.cc"},
+             {"command": "c++ -O3 -c x", "file": "/a/tile_model.cc"}]
+    nameless = {"command": "c++ -O3 -mavx512f -c x", "file": "/a/linear.cc"}
+    if check_names(named):
+        failures.append(f"a good name was refused: {check_names(named)}")
+    if len(check_names([*named, nameless])) != 1:
+        failures.append("a source compiled with -mavx512f without saying so was not noticed")
     return failures
 
 
@@ -110,8 +134,10 @@ def main(arguments):
     if arguments == ["--self-test"]:
         problems = self_test()
         done = "the symbol check notices what it should"
-    elif arguments:
-        problems, seen = check([pathlib.Path(argument) for argument in arguments])
+    elif len(arguments) > 1:
+        commands, *libraries = map(pathlib.Path, arguments)
+        problems, seen = check_symbols(libraries)
+        problems += check_names(json.loads(commands.read_text()))
         done = f"{seen} objects with an instruction set of their own share no symbol"
     else:
         raise SystemExit(__doc__)
