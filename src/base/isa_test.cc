@@ -1,16 +1,15 @@
 #include "base/isa.h"
 
 #include <fstream>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <iterator>
 #include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
 namespace tilewise {
 namespace {
-
-using testing::ElementsAre;
 
 CpuFeatures with_avx2() {
   CpuFeatures cpu;

@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <array>
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -71,9 +72,9 @@ TEST_F(Log, RefusesAnUnknownLevel) {
 
 TEST_F(Log, LinesOfManyThreadsStayWhole) {
   const std::string text = printed_by([] {
-    std::vector<std::thread> threads;
-    for (int i = 0; i < 4; ++i) {
-      threads.emplace_back([] {
+    std::array<std::thread, 4> threads;
+    for (std::thread& thread : threads) {
+      thread = std::thread([] {
         for (int line = 0; line < 100; ++line) log_info("a line that is written whole");
       });
     }
