@@ -16,9 +16,12 @@ constexpr uint64_t kStepBytes = 64;  // K is padded to whole cache lines
 
 uint64_t element_bytes(DataType type) {
   switch (type) {
-    case DataType::f32: return 4;
-    case DataType::bf16: return 2;
-    case DataType::bytes: return 1;
+    case DataType::f32:
+      return 4;
+    case DataType::bf16:
+      return 2;
+    case DataType::bytes:
+      return 1;
   }
   return 0;
 }

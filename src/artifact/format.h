@@ -61,10 +61,12 @@ constexpr uint64_t round_up(uint64_t value, uint64_t multiple) {
 /// XXH3-64.
 uint64_t hash(std::span<const std::byte> bytes);
 
-/// The header's checksum: of everything before the first tensor but the checksum itself. `front` has at least 64 bytes.
+/// The header's checksum: of everything before the first tensor but the checksum itself. `front`
+/// has at least 64 bytes.
 uint64_t front_checksum(std::span<const std::byte> front);
 
-/// Bytes that the data of such a tensor takes; nullopt if there can be no such tensor (rank, a dimension, an overflow).
+/// Bytes that the data of such a tensor takes; nullopt if there can be no such tensor (rank, a
+/// dimension, an overflow).
 std::optional<uint64_t> data_bytes(DataType type, Layout layout, std::span<const int64_t> shape);
 
 /// "f32 rows [3, 4]", for messages.

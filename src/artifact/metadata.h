@@ -13,7 +13,8 @@
 
 namespace tilewise::artifact {
 
-/// The lossy choices, one line an operator kind, so that inspect can show them: {"linear", "bf16"}, {"heads", "fp32"}.
+/// The lossy choices, one line an operator kind, so that inspect can show them: {"linear", "bf16"},
+/// {"heads", "fp32"}.
 struct OperatorPrecision {
   std::string operators;
   std::string stored_as;
@@ -38,16 +39,16 @@ struct Metadata {
   bool operator==(const Metadata&) const = default;
 };
 
-/// Whether every value lies in the ranges of FORMAT.md, so that whoever reads the metadata can rely on them.
-/// Errors: invalid_input, naming the field ("tasks[1].max_tokens").
+/// Whether every value lies in the ranges of FORMAT.md, so that whoever reads the metadata can rely
+/// on them. Errors: invalid_input, naming the field ("tasks[1].max_tokens").
 Status validate(const Metadata& metadata);
 
-/// Canonical JSON: fixed key order, shortest floats that read back equal. Equal metadata gives equal bytes.
-/// Only for metadata that validate() accepts.
+/// Canonical JSON: fixed key order, shortest floats that read back equal. Equal metadata gives
+/// equal bytes. Only for metadata that validate() accepts.
 std::string to_json(const Metadata& metadata);
 
-/// The inverse, for bytes that nobody vouches for: what it accepts is canonical and passes validate().
-/// Errors: invalid_input, naming the field.
+/// The inverse, for bytes that nobody vouches for: what it accepts is canonical and passes
+/// validate(). Errors: invalid_input, naming the field.
 Result<Metadata> parse_metadata(std::string_view json);
 
 }  // namespace tilewise::artifact

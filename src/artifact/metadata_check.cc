@@ -83,7 +83,8 @@ Status check_finite(const std::string& where, float value) {
 
 Status check_encoder(const EncoderSpec& spec) {
   TILEWISE_RETURN_IF_ERROR(check_text("encoder.family", spec.family, 1, kMaxNameBytes));
-  TILEWISE_RETURN_IF_ERROR(check_characters("encoder.family", spec.family, {kLower, kDigits, "_-"}));
+  TILEWISE_RETURN_IF_ERROR(
+      check_characters("encoder.family", spec.family, {kLower, kDigits, "_-"}));
   TILEWISE_RETURN_IF_ERROR(check_range("encoder.vocab_size", spec.vocab_size, 1, 1 << 22));
   TILEWISE_RETURN_IF_ERROR(check_range("encoder.hidden", spec.hidden, 1, 65536));
   TILEWISE_RETURN_IF_ERROR(check_range("encoder.layers", spec.layers, 1, 1024));
@@ -114,11 +115,18 @@ Status check_labels(const std::string& where, const Task& task) {
   size_t least = 0;
   size_t most = 0;
   switch (task.kind) {
-    case TaskKind::binary: least = most = 1; break;
-    case TaskKind::multiclass: least = 2, most = kMaxLabels; break;
-    case TaskKind::multilabel: least = 1, most = kMaxLabels; break;
+    case TaskKind::binary:
+      least = most = 1;
+      break;
+    case TaskKind::multiclass:
+      least = 2, most = kMaxLabels;
+      break;
+    case TaskKind::multilabel:
+      least = 1, most = kMaxLabels;
+      break;
     case TaskKind::regression:
-    case TaskKind::embedding: break;
+    case TaskKind::embedding:
+      break;
   }
   if (task.labels.size() < least || task.labels.size() > most) {
     return wrong(where,
@@ -148,7 +156,8 @@ Status check_template(const std::string& where, const model::InputTemplate& reco
   return check_text(where + ".separator", record_template.separator, 0, kMaxTextBytes);
 }
 
-/// What a task's input asks of the encoder: room for the special tokens, and a token type for the second of a pair.
+/// What a task's input asks of the encoder: room for the special tokens, and a token type for the
+/// second of a pair.
 Status check_input(const std::string& where, const Task& task, const EncoderSpec& spec) {
   const bool is_pair = task.input == InputKind::pair;
   if (is_pair && spec.token_types == 1) {
@@ -162,8 +171,7 @@ Status check_input(const std::string& where, const Task& task, const EncoderSpec
 
 /// Values that only some kinds of task may have.
 Status check_decision(const std::string& where, const Task& task) {
-  const bool takes_threshold =
-      task.kind == TaskKind::binary || task.kind == TaskKind::multilabel;
+  const bool takes_threshold = task.kind == TaskKind::binary || task.kind == TaskKind::multilabel;
   if (task.threshold) {
     TILEWISE_RETURN_IF_ERROR(check_finite(where + ".threshold", *task.threshold));
     if (!takes_threshold) {
@@ -172,7 +180,8 @@ Status check_decision(const std::string& where, const Task& task) {
     }
   }
   if (!(task.temperature > 0) || !std::isfinite(task.temperature)) {
-    return wrong(where + ".temperature", "a finite number over 0", fmt::to_string(task.temperature));
+    return wrong(where + ".temperature", "a finite number over 0",
+                 fmt::to_string(task.temperature));
   }
   if (task.out_of_scope) {
     TILEWISE_RETURN_IF_ERROR(check_finite(where + ".out_of_scope.below", task.out_of_scope->below));
@@ -241,7 +250,8 @@ Status check_provenance(const model::Provenance& provenance) {
     }
     TILEWISE_RETURN_IF_ERROR(
         check_text(where + ".sha256", source.sha256, kSha256Digits, kSha256Digits));
-    TILEWISE_RETURN_IF_ERROR(check_characters(where + ".sha256", source.sha256, {kDigits, "abcdef"}));
+    TILEWISE_RETURN_IF_ERROR(
+        check_characters(where + ".sha256", source.sha256, {kDigits, "abcdef"}));
   }
   return {};
 }

@@ -27,13 +27,27 @@ std::string json_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
@@ -46,6 +60,7 @@ std::string json_text(std::string_view text) {
 }
 
 std::string number(float value) {
+  if (value == 0 && std::signbit(value)) return "-0.0";  // "-0" would be read as an integer
   std::array<char, 32> text{};
   const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
   return {text.data(), end};
@@ -65,8 +80,9 @@ std::string to_json(const model::EncoderSpec& spec) {
   return fmt::format(
       R"({{"family":{},"vocab_size":{},"hidden":{},"layers":{},"heads":{},"intermediate":{},)"
       R"("max_positions":{},"token_types":{},"activation":"{}","norm_epsilon":{}}})",
-      json_text(spec.family), spec.vocab_size, spec.hidden, spec.layers, spec.heads, spec.intermediate,
-      spec.max_positions, spec.token_types, name_of(spec.activation), number(spec.norm_epsilon));
+      json_text(spec.family), spec.vocab_size, spec.hidden, spec.layers, spec.heads,
+      spec.intermediate, spec.max_positions, spec.token_types, name_of(spec.activation),
+      number(spec.norm_epsilon));
 }
 
 std::string to_json(const model::InputTemplate& record_template) {
@@ -107,6 +123,21 @@ std::string to_json(const model::Provenance& provenance) {
 
 using simdjson::dom::element;
 
+/// The float32 whose canonical text reads as `value`, if there is one. Plain rounding finds it but
+/// where `value` lies halfway between two: of all float32 values that is 7.038531e-26 alone.
+float float_of(double value) {
+  const auto nearest = static_cast<float>(value);
+  const float beside[] = {nearest, std::nextafter(nearest, 0.0f),
+                          std::nextafter(nearest, HUGE_VALF)};
+  for (const float candidate : beside) {
+    const std::string text = number(candidate);
+    double read = 0;
+    std::from_chars(text.data(), text.data() + text.size(), read);
+    if (read == value) return candidate;
+  }
+  return nearest;
+}
+
 Status broken(std::string where, std::string expected, std::string found) {
   return invalid_input({.what = "The artifact's metadata are broken",
                         .where = std::move(where),
@@ -115,8 +146,8 @@ Status broken(std::string where, std::string expected, std::string found) {
                         .remedy = ""});
 }
 
-/// Takes the values out of one JSON object. The first problem is kept in `error`, and values are empty from then on, so that a
-/// parser reads like the list of its fields.
+/// Takes the values out of one JSON object. The first problem is kept in `error`, and values are
+/// empty from then on, so that a parser reads like the list of its fields.
 class ObjectReader {
  public:
   ObjectReader(const element& value, std::string where, Status& error)
@@ -231,12 +262,13 @@ class ObjectReader {
   float real_of(const std::optional<element>& found, const std::string& at) {
     double number = 0;
     if (!found) return 0;
+    constexpr double kRoundsToInfinity = 0x1.ffffffp127;
     if (found->get_double().get(number) != simdjson::SUCCESS ||
-        std::abs(number) > std::numeric_limits<float>::max()) {
+        std::abs(number) >= kRoundsToInfinity) {
       fail(at, "a number that a float32 can hold", *found);
       return 0;
     }
-    return static_cast<float>(number);
+    return float_of(number);
   }
 
   simdjson::dom::object object_;

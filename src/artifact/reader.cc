@@ -42,7 +42,8 @@ std::string guess_kind(std::span<const std::byte> bytes) {
   const std::string_view text = as_text(bytes.first(std::min<size_t>(bytes.size(), 64)));
   if (text.empty()) return "an empty file";
   if (text.starts_with("\x89TWM")) return "an artifact whose line ends were changed on the way";
-  if (text.starts_with("version https://git-lfs")) return "a pointer of Git LFS instead of the file";
+  if (text.starts_with("version https://git-lfs"))
+    return "a pointer of Git LFS instead of the file";
   if (text.starts_with("PK\x03\x04")) return "a ZIP archive (a PyTorch checkpoint?)";
   if (text.starts_with("\x1f\x8b")) return "a gzip file";
   if (text.starts_with("\x28\xb5\x2f\xfd")) return "a zstd file";
@@ -79,7 +80,9 @@ class Opener {
  private:
   std::span<const std::byte> bytes() const { return artifact_->bytes_; }
 
-  std::string at(std::string_view part) const { return fmt::format("{}: {}", artifact_->name_, part); }
+  std::string at(std::string_view part) const {
+    return fmt::format("{}: {}", artifact_->name_, part);
+  }
 
   Status truncated(uint64_t expected_bytes) const {
     return invalid_input({.what = "The artifact is truncated",
@@ -100,8 +103,8 @@ class Opener {
   Status check_magic() const {
     const auto magic = std::as_bytes(std::span(format::kMagic));
     const size_t size = std::min(bytes().size(), magic.size());
-    if (size > 0 && std::equal(magic.begin(), magic.begin() + static_cast<ptrdiff_t>(size),
-                               bytes().begin())) {
+    if (size > 0 &&
+        std::equal(magic.begin(), magic.begin() + static_cast<ptrdiff_t>(size), bytes().begin())) {
       return {};
     }
     return invalid_input({.what = "The file is not a tilewise artifact",
@@ -154,8 +157,7 @@ class Opener {
   /// Metadata, table and names lie one after the other in the front, with zeros between.
   Status check_sections() const {
     if (header_.metadata_bytes > format::kMaxMetadataBytes) {
-      return corrupted("header, metadata_bytes",
-                       fmt::format("up to {}", format::kMaxMetadataBytes),
+      return corrupted("header, metadata_bytes", fmt::format("up to {}", format::kMaxMetadataBytes),
                        fmt::to_string(header_.metadata_bytes));
     }
     if (header_.tensor_count < 1 || header_.tensor_count > format::kMaxTensors) {
@@ -170,9 +172,9 @@ class Opener {
     const uint64_t table = round_up(metadata_end, kAlignment);
     const uint64_t names_end = names_offset() + header_.name_bytes;
     if (header_.table_offset != table || header_.data_offset != round_up(names_end, kAlignment)) {
-      return corrupted("header", "metadata, tensor table and names end to end",
-                       fmt::format("table at {}, data at {}", header_.table_offset,
-                                   header_.data_offset));
+      return corrupted(
+          "header", "metadata, tensor table and names end to end",
+          fmt::format("table at {}, data at {}", header_.table_offset, header_.data_offset));
     }
     TILEWISE_RETURN_IF_ERROR(check_zeros(metadata_end, table, "behind the metadata"));
     return check_zeros(names_end, header_.data_offset, "behind the tensor names");
@@ -209,7 +211,8 @@ class Opener {
       const auto entry = read_at<Entry>(bytes(), header_.table_offset + i * sizeof(Entry));
       const std::string part = fmt::format("tensor {}", i);
       if (entry.name_bytes > names_end - name_offset) {
-        return corrupted(part, "a name inside the table", fmt::format("{} bytes", entry.name_bytes));
+        return corrupted(part, "a name inside the table",
+                         fmt::format("{} bytes", entry.name_bytes));
       }
       const auto name = as_text(bytes().subspan(name_offset, entry.name_bytes));
       if (!format::is_valid_name(name)) {
@@ -285,7 +288,8 @@ class Opener {
       return tensors[a].name == tensors[b].name;
     });
     if (twice == order.end()) return {};
-    return corrupted(fmt::format("tensor \"{}\"", tensors[*twice].name), "each name once", "it twice");
+    return corrupted(fmt::format("tensor \"{}\"", tensors[*twice].name), "each name once",
+                     "it twice");
   }
 
   std::shared_ptr<Artifact> artifact_ = std::shared_ptr<Artifact>(new Artifact());
@@ -340,12 +344,12 @@ Status Artifact::verify() const {
     const bool zeros = all_zero({end, tensor.data.data()});
     const uint64_t checksum = format::hash(tensor.data);
     if (!zeros || checksum != tensor.checksum) {
-      return invalid_input({.what = "The artifact is corrupted",
-                            .where = fmt::format("{}: tensor \"{}\"", name_, tensor.name),
-                            .expected = zeros ? fmt::format("checksum {:016x}", tensor.checksum)
-                                              : "zeros before it",
-                            .found = zeros ? fmt::format("{:016x}", checksum) : "other bytes",
-                            .remedy = kRemedyCopy});
+      return invalid_input(
+          {.what = "The artifact is corrupted",
+           .where = fmt::format("{}: tensor \"{}\"", name_, tensor.name),
+           .expected = zeros ? fmt::format("checksum {:016x}", tensor.checksum) : "zeros before it",
+           .found = zeros ? fmt::format("{:016x}", checksum) : "other bytes",
+           .remedy = kRemedyCopy});
     }
     end = tensor.data.data() + tensor.data.size();
   }

@@ -36,11 +36,13 @@ struct TensorView {
 /// Immutable and thread-safe. Holds the mapping.
 class Artifact {
  public:
-  /// Checks magic, version, sizes, bounds, overlaps, alignment and the checksum of everything but the tensors' contents.
-  /// Errors: not_found, io_error, invalid_input (what is broken and where), unsupported (written by a newer format version).
+  /// Checks magic, version, sizes, bounds, overlaps, alignment and the checksum of everything but
+  /// the tensors' contents. Errors: not_found, io_error, invalid_input (what is broken and where),
+  /// unsupported (written by a newer format version).
   static Result<std::shared_ptr<const Artifact>> open(const std::string& path);
 
-  /// The same over bytes in memory (64-byte aligned), which must outlive the artifact. For tests and fuzzing.
+  /// The same over bytes in memory (64-byte aligned), which must outlive the artifact. For tests
+  /// and fuzzing.
   static Result<std::shared_ptr<const Artifact>> open(std::span<const std::byte> bytes,
                                                       const std::string& name);
 
@@ -50,14 +52,16 @@ class Artifact {
   /// nullptr when there is none of that name.
   const TensorView* find(std::string_view name) const;
 
-  /// The tensor of that name if it has this type, layout and shape, else invalid_input that says what differs.
+  /// The tensor of that name if it has this type, layout and shape, else invalid_input that says
+  /// what differs.
   Result<const TensorView*> require(std::string_view name, DataType type, Layout layout,
                                     const std::vector<int64_t>& shape) const;
 
   /// Reads every tensor and compares its checksum.
   Status verify() const;
 
-  /// XXH3-64 of the header and metadata (which hold the tensors' checksums): the identity of the model, 16 hex digits.
+  /// XXH3-64 of the header and metadata (which hold the tensors' checksums): the identity of the
+  /// model, 16 hex digits.
   const std::string& fingerprint() const { return fingerprint_; }
   size_t file_bytes() const { return bytes_.size(); }
   const std::string& name() const { return name_; }

@@ -11,7 +11,9 @@ using model::EncoderSpec;
 
 constexpr int64_t kPanelColumns = 32;
 
-int64_t padded(int64_t columns) { return (columns + kPanelColumns - 1) / kPanelColumns * kPanelColumns; }
+int64_t padded(int64_t columns) {
+  return (columns + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
+}
 
 class SpecList {
  public:

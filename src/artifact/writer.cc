@@ -74,7 +74,8 @@ void put_text(std::vector<std::byte>& bytes, uint64_t offset, std::string_view t
 }
 
 /// Everything before the first tensor.
-std::vector<std::byte> make_front(std::string_view metadata, std::span<const OutputTensor> tensors) {
+std::vector<std::byte> make_front(std::string_view metadata,
+                                  std::span<const OutputTensor> tensors) {
   Header header;
   header.tensor_count = static_cast<uint32_t>(tensors.size());
   header.metadata_bytes = metadata.size();

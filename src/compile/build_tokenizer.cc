@@ -16,8 +16,11 @@ Result<std::string> build_tokenizer(Draft& draft) {
   TILEWISE_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
                             text::Tokenizer::open({aligned.data(), tables.size()}));
   const auto size = static_cast<int64_t>(tables.size());
-  draft.tensors.push_back({artifact::kTokenizerTensor, artifact::DataType::bytes,
-                           artifact::Layout::rows, {size}, std::move(tables)});
+  draft.tensors.push_back({artifact::kTokenizerTensor,
+                           artifact::DataType::bytes,
+                           artifact::Layout::rows,
+                           {size},
+                           std::move(tables)});
   return fmt::format("{} tokens, {:.1f} MB", tokenizer.vocabulary_size(),
                      static_cast<double>(size) * 1e-6);
 }

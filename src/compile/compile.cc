@@ -74,7 +74,8 @@ Draft make_draft(model::Model model, model::Precision precision) {
   return draft;
 }
 
-/// Writes the file and opens it again: what was promised to the reader is checked before anybody relies on it.
+/// Writes the file and opens it again: what was promised to the reader is checked before anybody
+/// relies on it.
 Result<std::string> write_artifact(const Draft& draft, const std::string& path, size_t& bytes) {
   TILEWISE_RETURN_IF_ERROR(artifact::write(path, draft.metadata, draft.tensors));
   TILEWISE_ASSIGN_OR_RETURN(const auto written, artifact::Artifact::open(path));

@@ -14,7 +14,8 @@ namespace tilewise::compile {
 
 struct Options {
   model::Precision precision = model::Precision::bf16;
-  std::vector<std::string> disabled_passes;  ///< for debugging; only passes that may be skipped ("merge_adapter"...)
+  std::vector<std::string>
+      disabled_passes;  ///< for debugging; only passes that may be skipped ("merge_adapter"...)
 };
 
 /// What one pass did.

@@ -26,8 +26,7 @@ class SlotList {
   }
 
   void embeddings(model::EncoderWeights& weights, const EncoderSpec& spec) {
-    slots_.push_back(
-        {"embeddings.word", &weights.word_embeddings, {spec.vocab_size, spec.hidden}});
+    slots_.push_back({"embeddings.word", &weights.word_embeddings, {spec.vocab_size, spec.hidden}});
     slots_.push_back(
         {"embeddings.position", &weights.position_embeddings, {spec.max_positions, spec.hidden}});
     if (spec.token_types > 0) {

@@ -28,7 +28,8 @@ std::vector<std::string> tokenizer_files(const std::string& folder) {
 
 /// A multi-task folder may carry its own tokenizer; else it lies beside the backbone's weights.
 std::string tokenizer_folder(const checkpoint::Source& source) {
-  const bool is_beside_backbone = !source.backbone.empty() && tokenizer_files(source.folder).empty();
+  const bool is_beside_backbone =
+      !source.backbone.empty() && tokenizer_files(source.folder).empty();
   return is_beside_backbone ? source.backbone : source.folder;
 }
 

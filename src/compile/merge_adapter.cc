@@ -10,12 +10,18 @@ namespace {
 
 model::LinearWeights& linear_of(model::LayerWeights& layer, model::LinearRole role) {
   switch (role) {
-    case model::LinearRole::query: return layer.query;
-    case model::LinearRole::key: return layer.key;
-    case model::LinearRole::value: return layer.value;
-    case model::LinearRole::attention_output: return layer.attention_output;
-    case model::LinearRole::ffn_up: return layer.ffn_up;
-    case model::LinearRole::ffn_down: break;
+    case model::LinearRole::query:
+      return layer.query;
+    case model::LinearRole::key:
+      return layer.key;
+    case model::LinearRole::value:
+      return layer.value;
+    case model::LinearRole::attention_output:
+      return layer.attention_output;
+    case model::LinearRole::ffn_up:
+      return layer.ffn_up;
+    case model::LinearRole::ffn_down:
+      break;
   }
   return layer.ffn_down;
 }

@@ -49,8 +49,8 @@ OutputTensor pack(const TensorSpec& spec, const model::Tensor& tensor) {
     packed.data = rows_of_bf16(tensor.values);
   } else {
     const bool is_padded = spec.shape.size() == 1;
-    packed.data = rows_of_f32(tensor.values, is_padded ? static_cast<size_t>(spec.shape[0])
-                                                       : tensor.values.size());
+    packed.data = rows_of_f32(
+        tensor.values, is_padded ? static_cast<size_t>(spec.shape[0]) : tensor.values.size());
   }
   return packed;
 }

@@ -1,4 +1,5 @@
-// The passes of the compiler. Each changes the draft and says in a few words what it did. Private to this folder.
+// The passes of the compiler. Each changes the draft and says in a few words what it did. Private
+// to this folder.
 #pragma once
 
 #include <string>
@@ -8,18 +9,20 @@
 
 namespace tilewise::compile {
 
-/// W + scale * B A for each update of the adapter (LoRA, Hu et al. 2021): sums in fp64, one rounding to fp32.
+/// W + scale * B A for each update of the adapter (LoRA, Hu et al. 2021): sums in fp64, one
+/// rounding to fp32.
 Result<std::string> merge_adapter(Draft& draft);
 
-/// log2(e) / sqrt(head_dim) into the query weights and biases, so that attention needs no scaling and a base-2 exponential.
+/// log2(e) / sqrt(head_dim) into the query weights and biases, so that attention needs no scaling
+/// and a base-2 exponential.
 Result<std::string> fold_scales(Draft& draft);
 
-/// Query, key and value into one [3 S, H] layer whose sections start at whole panels; the columns of
-/// attention_output follow.
+/// Query, key and value into one [3 S, H] layer whose sections start at whole panels; the columns
+/// of attention_output follow.
 Result<std::string> fuse_qkv(Draft& draft);
 
-/// The weights that the precision stores in less than fp32 are rounded to it, to nearest even. The only pass that loses digits
-/// on purpose: packing afterwards moves bits.
+/// The weights that the precision stores in less than fp32 are rounded to it, to nearest even. The
+/// only pass that loses digits on purpose: packing afterwards moves bits.
 Result<std::string> cast_weights(Draft& draft);
 
 /// The tokenizer's tables, as the first tensor of the file.

@@ -41,7 +41,8 @@ bool has_shape(const Tensor& tensor, const std::vector<int64_t>& shape) {
   return tensor.shape == shape && tensor.values.size() == element_count(shape);
 }
 
-/// Exponents of all ones are infinities and NaNs. One OR over everything, which compilers turn into vector code.
+/// Exponents of all ones are infinities and NaNs. One OR over everything, which compilers turn into
+/// vector code.
 template <class Bits>
 bool all_finite(const std::byte* data, size_t count, Bits exponent) {
   bool is_bad = false;
@@ -60,9 +61,12 @@ bool is_finite(const std::vector<float>& values) {
 bool is_finite(const OutputTensor& tensor) {
   const auto* data = tensor.data.data();
   switch (tensor.type) {
-    case artifact::DataType::f32: return all_finite<uint32_t>(data, tensor.data.size() / 4, 0x7f800000U);
-    case artifact::DataType::bf16: return all_finite<uint16_t>(data, tensor.data.size() / 2, 0x7f80U);
-    case artifact::DataType::bytes: return true;
+    case artifact::DataType::f32:
+      return all_finite<uint32_t>(data, tensor.data.size() / 4, 0x7f800000U);
+    case artifact::DataType::bf16:
+      return all_finite<uint16_t>(data, tensor.data.size() / 2, 0x7f80U);
+    case artifact::DataType::bytes:
+      return true;
   }
   return true;
 }
@@ -97,7 +101,8 @@ Status check_adapter(const model::Model& model) {
       return does_not_fit(where, fmt::format("A [rank, {}] and B [{}, rank]", inputs, outputs),
                           text_of(update.a.shape) + " and " + text_of(update.b.shape));
     }
-    if (!std::isfinite(update.scale) || !is_finite(update.a.values) || !is_finite(update.b.values)) {
+    if (!std::isfinite(update.scale) || !is_finite(update.a.values) ||
+        !is_finite(update.b.values)) {
       return not_finite("the model given to the compiler", where);
     }
     if (!seen.emplace(update.layer, update.role).second) {

@@ -8,11 +8,12 @@
 
 namespace tilewise::compile {
 
-/// The tokenizer's ids have rows in an embedding table of `vocab_size`, and its special tokens exist.
+/// The tokenizer's ids have rows in an embedding table of `vocab_size`, and its special tokens
+/// exist.
 Status check_tokenizer(const model::TokenizerSpec& tokenizer, int32_t vocab_size);
 
-/// The model as it came: description in range, one head a task that needs one, adapter that fits, then verify_weights.
-/// Errors: invalid_input.
+/// The model as it came: description in range, one head a task that needs one, adapter that fits,
+/// then verify_weights. Errors: invalid_input.
 Status verify_input(Draft& draft);
 
 /// Every weight that the draft holds has its shape and is finite. `pass` is who is to blame.
