@@ -14,33 +14,41 @@
 
 namespace tilewise::kernels {
 
-/// All operations of one precision on one instruction set. The sets are constant and live as long as the program.
+/// All operations of one precision on one instruction set. The sets are constant and live as long
+/// as the program; every function of them is set.
 struct KernelSet {
-  Isa isa = Isa::portable;
+  Isa isa = Isa::portable;  ///< what runs: the instruction set of `linear` and `attention`
   model::Precision precision = model::Precision::fp32;
   LinearFn linear = nullptr;
-  LinearFn linear_fp32 = nullptr;  ///< fp32 in, fp32 weights, fp32 out: the heads of every precision
+  LinearFn linear_fp32 = nullptr;  ///< fp32 in, weights and out: the heads of every precision
   AttentionFn attention = nullptr;
   AttentionScratchFn attention_scratch = nullptr;
   EmbedFn embed = nullptr;
   AddNormFn add_norm = nullptr;
   ActivateFn activate = nullptr;
   PoolFn pool = nullptr;
-  void (*begin_pass)() = nullptr;  ///< called on the running thread before a pass (AMX: configures the tiles)
-  void (*end_pass)() = nullptr;    ///< and after it
+  void (*begin_pass)() = nullptr;  ///< called on the running thread before linear or attention
+                                   ///< (AMX: configures the tiles)
+  void (*end_pass)() = nullptr;    ///< and after them
+  double (*peak)(double seconds) = nullptr;  ///< see measure_peak
 };
 
-/// Every set that this build contains, whether this CPU runs it or not; src/kernels/kernels.inc is their list.
+/// Every set that this build contains, whether this CPU runs it or not, best first in each
+/// precision; src/kernels/kernels.inc is their list.
 std::span<const KernelSet> all_kernel_sets();
 
-/// The best set for this precision that `cpu` supports, or the one of the level `forced`. A pure function.
-/// Errors: unavailable_machine when `forced` does not run on this CPU, invalid_argument when the build has no kernels of
-/// that level and precision (the message lists those that there are).
+/// The best set for this precision that `cpu` supports. `forced` means "at most this level": the
+/// best set whose instruction set is not above it. So one level forces a whole program although not
+/// every precision has kernels of its own there (fp32 has none on `amx` and runs on `avx512`);
+/// KernelSet::isa names what really runs. A pure function.
+/// Errors: unavailable_machine when this CPU lacks the level `forced` itself, invalid_argument when
+/// the build has no set of that precision at or under it (the message lists those that there are).
 Result<const KernelSet*> choose_kernels(const CpuFeatures& cpu, model::Precision precision,
                                         std::optional<Isa> forced = std::nullopt);
 
-/// Peak of one core for the instruction that `set.linear` is built on, in FLOP/s (2 a multiply-add), measured for about
-/// `seconds`. Call it only for sets that this CPU supports.
+/// Peak of one core for the instruction that `set.linear` is built on, in FLOP/s (2 a
+/// multiply-add), measured for about `seconds`. Call it only for sets that this CPU supports,
+/// outside a pass.
 double measure_peak(const KernelSet& set, double seconds = 0.02);
 
 }  // namespace tilewise::kernels

@@ -1,0 +1,228 @@
+// attention.h over the micro-kernel, one sequence and one head at a time. See vector_math-inl.h for
+// the linkage.
+//
+// A block of queries goes through: scores = Q K^T, weights = exp2(scores - max) unnormalised,
+// context = weights V, scaled by 1 / sum of the very weights that were used (rounded to bf16 where
+// they are), so that these always sum to 1.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/attention.h"
+#include "kernels/attention_pack-inl.h"
+#include "kernels/elements-inl.h"
+#include "kernels/micro_kernel-inl.h"
+
+namespace tilewise::kernels::HWY_NAMESPACE {
+namespace {
+
+HWY_INLINE int64_t round_up_to(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+/// Sizes of one head of a sequence and where its parts lie in the scratch memory. Strides in
+/// elements.
+template <class Dot>
+struct AttentionLayout {
+  using Element = typename Dot::Element;
+  using Left = typename Dot::Left;
+  static constexpr int kPerStep = 4 / sizeof(Element);
+  static constexpr bool kWidens = sizeof(Left) != sizeof(Element);
+
+  int32_t key_steps;     ///< along head_dim
+  int32_t value_steps;   ///< along the tokens
+  int64_t score_stride;  ///< also of the weights
+  int64_t query_stride;  ///< of widened queries
+  int64_t context_stride;
+  int64_t keys, values, scores, weights, queries, context, inverse, bytes;  ///< offsets, total
+
+  HWY_INLINE AttentionLayout(int32_t tokens, int32_t head_dim) {
+    constexpr int64_t kEvenSteps = 2 * kPerStep;
+    const int64_t columns = round_up_to(tokens, kPanelColumns);
+    const int64_t dimensions = round_up_to(head_dim, kPanelColumns);
+    key_steps = static_cast<int32_t>(round_up_to(head_dim, kEvenSteps) / kPerStep);
+    value_steps = static_cast<int32_t>(round_up_to(tokens, kEvenSteps) / kPerStep);
+    score_stride = columns + 16;  // off the powers of two, which would share cache sets
+    query_stride = dimensions + 16;
+    context_stride = dimensions + 32;
+    keys = 0;
+    values = keys + columns * key_steps * 4;
+    scores = values + dimensions * value_steps * 4;
+    // fp32 weights replace the scores.
+    weights = sizeof(Left) == 4 ? scores : scores + Dot::kMaxRows * score_stride * 4;
+    queries = weights + Dot::kMaxRows * round_up_to(score_stride * sizeof(Left), 64);
+    context = queries + (kWidens ? Dot::kMaxRows * query_stride * 4 : 0);
+    inverse = context + Dot::kMaxRows * context_stride * static_cast<int64_t>(sizeof(Element));
+    bytes = inverse + 64;
+  }
+};
+
+/// exp2(scores - max) of one row; returns 1 / their sum. Writes zeros after the last token up to
+/// `padded`.
+template <class Dot>
+HWY_INLINE float softmax_row(float* scores, int32_t tokens, typename Dot::Left* weights,
+                             int32_t padded) {
+  using Left = typename Dot::Left;
+  constexpr bool kFast = sizeof(typename Dot::Element) == 2;
+  const FloatTag d;
+  const int32_t last = (tokens - 1) / kLanes * kLanes;
+  const auto valid = hn::FirstN(d, static_cast<size_t>(tokens - last));
+  const Floats lowest = hn::Set(d, -__builtin_inff());
+  hn::StoreU(hn::IfThenElse(valid, hn::LoadU(d, scores + last), lowest), d, scores + last);
+  Floats most = hn::LoadU(d, scores);
+  for (int32_t i = kLanes; i <= last; i += kLanes) most = hn::Max(most, hn::LoadU(d, scores + i));
+  most = hn::MaxOfLanes(d, most);
+  Floats sum = hn::Zero(d);
+  for (int32_t i = 0; i <= last; i += kLanes) {
+    const Floats shifted = hn::Sub(hn::LoadU(d, scores + i), most);
+    store(d, kFast ? Exp2Fast(d, shifted) : Exp2(d, shifted), weights + i);
+    sum = hn::Add(sum, load(d, weights + i));
+  }
+  for (int32_t i = last + kLanes; i < padded; ++i) weights[i] = Left{};
+  return 1.0f / hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+template <class Dot>
+class Attention {
+  using Element = typename Dot::Element;
+  using Left = typename Dot::Left;
+  using Layout = AttentionLayout<Dot>;
+  static constexpr int kColumns = Dot::kVectors * kLanes;
+
+ public:
+  HWY_INLINE Attention(const AttentionArgs& args, int32_t sequence)
+      : args_(args),
+        first_(args.offsets[sequence]),
+        tokens_(args.offsets[sequence + 1] - first_),
+        layout_(tokens_, args.head_dim) {}
+
+  HWY_INLINE void run() {
+    for (int32_t head = 0; head < args_.heads; ++head) {
+      pack_keys(head_rows(head, 1), layout_.key_steps, at<uint32_t>(layout_.keys));
+      pack_values(head_rows(head, 2), layout_.value_steps, at<uint32_t>(layout_.values));
+      const RowSplit split(tokens_, Dot::kMaxRows);
+      for (int32_t block = 0, query = 0; block < split.blocks; ++block) {
+        const int32_t rows = split.rows(block);
+        compute_scores(head_rows(head, 0), query, rows);
+        for (int32_t i = 0; i < rows; ++i) {
+          at<float>(layout_.inverse)[i] =
+              softmax_row<Dot>(at<float>(layout_.scores) + i * layout_.score_stride, tokens_,
+                               at<Left>(layout_.weights) + i * layout_.score_stride,
+                               layout_.value_steps * Layout::kPerStep);
+        }
+        compute_context(head, query, rows);
+        query += rows;
+      }
+    }
+  }
+
+ private:
+  template <class T>
+  HWY_INLINE T* at(int64_t offset) const {
+    return reinterpret_cast<T*>(static_cast<char*>(args_.scratch) + offset);
+  }
+
+  /// `part` is 0 for Q, 1 for K, 2 for V.
+  HWY_INLINE HeadRows<Element> head_rows(int32_t head, int32_t part) const {
+    const int64_t column = static_cast<int64_t>(part) * args_.section + head * args_.head_dim;
+    return {static_cast<const char*>(args_.qkv) + first_ * args_.qkv_stride +
+                column * static_cast<int64_t>(sizeof(Element)),
+            args_.qkv_stride, tokens_, args_.head_dim};
+  }
+
+  HWY_INLINE void compute_scores(const HeadRows<Element>& queries, int32_t query, int32_t rows) {
+    BlockArgs block;
+    block.left = reinterpret_cast<const char*>(queries.row(query));
+    block.left_stride = queries.stride;
+    if constexpr (Layout::kWidens) {
+      // A query's last step may take elements of its neighbour; the keys are zero there.
+      float* widened = at<float>(layout_.queries);
+      for (int32_t i = 0; i < rows; ++i) {
+        widen_query(queries.row(query + i), widened + i * layout_.query_stride);
+      }
+      block.left = reinterpret_cast<const char*>(widened);
+      block.left_stride = layout_.query_stride * static_cast<int64_t>(sizeof(float));
+    }
+    block.steps = layout_.key_steps;
+    block.start = kZeros;
+    block.output_stride = layout_.score_stride * static_cast<int64_t>(sizeof(float));
+    block.finish = Finish::store_fp32;
+    for (int32_t column = 0; column < tokens_; column += kColumns) {
+      block.right = panel_column(layout_.keys, layout_.key_steps, column);
+      block.prefetch = block.right;
+      block.output = reinterpret_cast<char*>(at<float>(layout_.scores) + column);
+      kBlocks<Dot, 1>.of[rows](block);
+    }
+  }
+
+  HWY_INLINE void widen_query(const Element* query, float* widened) const {
+    const int32_t count = layout_.key_steps * Layout::kPerStep;
+    const hn::CappedTag<float, 4> d;
+    for (int32_t k = 0; k < count; k += static_cast<int32_t>(hn::Lanes(d))) {
+      hn::StoreU(load(d, query + k), d, widened + k);
+    }
+  }
+
+  HWY_INLINE void compute_context(int32_t head, int32_t query, int32_t rows) {
+    BlockArgs block;
+    block.left = at<char>(layout_.weights);
+    block.left_stride = layout_.score_stride * static_cast<int64_t>(sizeof(Left));
+    block.steps = layout_.value_steps;
+    block.start = kZeros;
+    block.scale = at<float>(layout_.inverse);
+    block.finish = Finish::scale;
+    char* output =
+        static_cast<char*>(args_.context) + (first_ + query) * args_.context_stride +
+        static_cast<int64_t>(head) * args_.head_dim * static_cast<int64_t>(sizeof(Element));
+    for (int32_t column = 0; column < args_.head_dim; column += kColumns) {
+      block.right = panel_column(layout_.values, layout_.value_steps, column);
+      block.prefetch = block.right;
+      char* target = output + column * static_cast<int64_t>(sizeof(Element));
+      const int32_t left = args_.head_dim - column;
+      if (left >= kColumns) {
+        block.output = target;
+        block.output_stride = args_.context_stride;
+        kBlocks<Dot, 1>.of[rows](block);
+      } else {
+        // The block is wider than what is left of the head, and the next head's columns are not
+        // ours.
+        block.output = at<char>(layout_.context);
+        block.output_stride = layout_.context_stride * static_cast<int64_t>(sizeof(Element));
+        kBlocks<Dot, 1>.of[rows](block);
+        for (int32_t i = 0; i < rows; ++i) {
+          __builtin_memcpy(target + i * args_.context_stride,
+                           block.output + i * block.output_stride,
+                           static_cast<size_t>(left) * sizeof(Element));
+        }
+      }
+    }
+  }
+
+  HWY_INLINE const char* panel_column(int64_t panels, int32_t steps, int32_t column) const {
+    return at<char>(panels) + static_cast<int64_t>(column / kPanelColumns) * steps * kStepBytes +
+           column % kPanelColumns * 4;
+  }
+
+  HWY_ALIGN static constexpr float kZeros[kPanelColumns] = {};
+
+  const AttentionArgs& args_;
+  int32_t first_;
+  int32_t tokens_;
+  Layout layout_;
+};
+
+template <class Dot>
+HWY_INLINE void run_attention(const AttentionArgs& args) {
+  for (int32_t sequence = 0; sequence < args.sequences; ++sequence) {
+    Attention<Dot>(args, sequence).run();
+  }
+}
+
+template <class Dot>
+HWY_INLINE size_t attention_scratch_bytes(int32_t longest, int32_t head_dim) {
+  return static_cast<size_t>(AttentionLayout<Dot>(longest, head_dim).bytes);
+}
+
+}  // namespace
+}  // namespace tilewise::kernels::HWY_NAMESPACE

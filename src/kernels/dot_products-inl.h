@@ -1,0 +1,86 @@
+// The dot products that Highway expresses: fp32, and bf16 widened to fp32. See micro_kernel-inl.h
+// for what a Dot is.
+#pragma once
+
+#include "kernels/micro_kernel-inl.h"
+
+namespace tilewise::kernels::HWY_NAMESPACE {
+namespace {
+
+// The block that fills the registers: sums, one step of the right operand and one value of the
+// left.
+#if HWY_TARGET == HWY_AVX3
+constexpr int kFp32Rows = 14, kWidenedRows = 12, kRegisterVectors = 2;  // 32 registers of 16 lanes
+#elif HWY_TARGET == HWY_AVX2
+constexpr int kFp32Rows = 6, kWidenedRows = 6, kRegisterVectors = 2;  // 16 of 8
+#elif HWY_TARGET == HWY_NEON
+constexpr int kFp32Rows = 6, kWidenedRows = 6, kRegisterVectors = 4;  // 32 of 4
+#else
+constexpr int kFp32Rows = 3, kWidenedRows = 3, kRegisterVectors = 4;  // 16 of 4
+#endif
+
+/// One k a step; a fused multiply-add where the target has one.
+struct Fp32Dot {
+  using Element = float;
+  using Left = float;
+  static constexpr int kMaxRows = kFp32Rows, kVectors = kRegisterVectors, kLeftStep = 4;
+
+  template <int kRows>
+  static HWY_INLINE void step(const Rows<kRows>& left, int64_t offset, const char* right,
+                              Sums<kRows, kVectors>& sums) {
+    const FloatTag d;
+    Floats r[kVectors];
+    HWY_UNROLL(8)
+    for (int j = 0; j < kVectors; ++j) {
+      r[j] = hn::LoadU(d, reinterpret_cast<const float*>(right) + j * kLanes);
+    }
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i) {
+      const Floats l = hn::Set(d, *reinterpret_cast<const float*>(left.row(i) + offset));
+      HWY_UNROLL(8)
+      for (int j = 0; j < kVectors; ++j) sums.v[i][j] = hn::MulAdd(l, r[j], sums.v[i][j]);
+    }
+  }
+};
+
+/// Two k a step: weights are pairs of bf16, the left operand has been widened to fp32 beforehand.
+/// The even k comes first.
+struct WidenedDot {
+  using Element = uint16_t;
+  using Left = float;
+  static constexpr int kMaxRows = kWidenedRows, kVectors = kRegisterVectors, kLeftStep = 8;
+
+  template <int kRows>
+  static HWY_INLINE void step(const Rows<kRows>& left, int64_t offset, const char* right,
+                              Sums<kRows, kVectors>& sums) {
+    multiply_half<kRows, 0>(left, offset, right, sums);
+    multiply_half<kRows, 1>(left, offset, right, sums);
+  }
+
+ private:
+  template <int kRows, int kOdd>
+  static HWY_INLINE void multiply_half(const Rows<kRows>& left, int64_t offset, const char* right,
+                                       Sums<kRows, kVectors>& sums) {
+    const FloatTag d;
+    const hn::RebindToUnsigned<FloatTag> du;
+    Floats r[kVectors];
+    HWY_UNROLL(8)
+    for (int j = 0; j < kVectors; ++j) {
+      const auto pair = hn::LoadU(du, reinterpret_cast<const uint32_t*>(right) + j * kLanes);
+      if constexpr (kOdd != 0) {
+        r[j] = hn::BitCast(d, hn::And(pair, hn::Set(du, 0xffff0000U)));
+      } else {
+        r[j] = hn::BitCast(d, hn::ShiftLeft<16>(pair));
+      }
+    }
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i) {
+      const Floats l = hn::Set(d, *reinterpret_cast<const float*>(left.row(i) + offset + 4 * kOdd));
+      HWY_UNROLL(8)
+      for (int j = 0; j < kVectors; ++j) sums.v[i][j] = hn::MulAdd(l, r[j], sums.v[i][j]);
+    }
+  }
+};
+
+}  // namespace
+}  // namespace tilewise::kernels::HWY_NAMESPACE

@@ -1,0 +1,122 @@
+#include "kernels/kernel_set.h"
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+
+// The functions of every set in kernels.inc.
+#define TILEWISE_DECLARE_LINEAR_AND_ATTENTION \
+  void linear(const LinearArgs& args);        \
+  void attention(const AttentionArgs& args);  \
+  size_t attention_scratch(int32_t longest, int32_t head_dim);
+#define TILEWISE_KERNELS(isa, name, precision, fp32_name) \
+  namespace tilewise::kernels::name::precision {          \
+  TILEWISE_DECLARE_LINEAR_AND_ATTENTION                   \
+  void embed(const EmbedArgs& args);                      \
+  void add_norm(const AddNormArgs& args);                 \
+  void activate(const ActivateArgs& args);                \
+  void pool(const PoolArgs& args);                        \
+  double busy(int64_t rounds);                            \
+  }
+#define TILEWISE_MATRIX_KERNELS(isa, name, precision, rows_name, fp32_name) \
+  namespace tilewise::kernels::name {                                       \
+  TILEWISE_DECLARE_LINEAR_AND_ATTENTION                                     \
+  void begin_pass();                                                        \
+  void end_pass();                                                          \
+  double precision##_peak(double seconds);                                  \
+  }
+#include "kernels/kernels.inc"
+
+namespace tilewise::kernels {
+namespace {
+
+void nothing_to_prepare() {}
+
+/// FLOP/s of `busy`, which keeps the arithmetic units busy for some rounds and returns the FLOPs
+/// that it did.
+template <double (*busy)(int64_t rounds)>
+double rate_of(double seconds) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int64_t kRounds = 2000;  // some microseconds: far above the cost of reading the clock
+  double flops = 0;
+  const auto start = Clock::now();
+  std::chrono::duration<double> elapsed{};
+  do {
+    flops += busy(kRounds);
+    elapsed = Clock::now() - start;
+  } while (elapsed.count() < seconds);
+  return flops / elapsed.count();
+}
+
+constexpr auto kSets = std::to_array<KernelSet>({
+#define TILEWISE_KERNELS(isa_, name, precision_, fp32_name)  \
+  {.isa = Isa::isa_,                                         \
+   .precision = model::Precision::precision_,                \
+   .linear = name::precision_::linear,                       \
+   .linear_fp32 = fp32_name::fp32::linear,                   \
+   .attention = name::precision_::attention,                 \
+   .attention_scratch = name::precision_::attention_scratch, \
+   .embed = name::precision_::embed,                         \
+   .add_norm = name::precision_::add_norm,                   \
+   .activate = name::precision_::activate,                   \
+   .pool = name::precision_::pool,                           \
+   .begin_pass = nothing_to_prepare,                         \
+   .end_pass = nothing_to_prepare,                           \
+   .peak = rate_of<name::precision_::busy>},
+#define TILEWISE_MATRIX_KERNELS(isa_, name, precision_, rows_name, fp32_name) \
+  {.isa = Isa::isa_,                                                          \
+   .precision = model::Precision::precision_,                                 \
+   .linear = name::linear,                                                    \
+   .linear_fp32 = fp32_name::fp32::linear,                                    \
+   .attention = name::attention,                                              \
+   .attention_scratch = name::attention_scratch,                              \
+   .embed = rows_name::precision_::embed,                                     \
+   .add_norm = rows_name::precision_::add_norm,                               \
+   .activate = rows_name::precision_::activate,                               \
+   .pool = rows_name::precision_::pool,                                       \
+   .begin_pass = name::begin_pass,                                            \
+   .end_pass = name::end_pass,                                                \
+   .peak = name::precision_##_peak},
+#include "kernels/kernels.inc"
+});
+
+/// "avx512, avx2, portable"
+std::string levels_of(model::Precision precision) {
+  std::string levels;
+  for (const KernelSet& set : kSets) {
+    if (set.precision != precision) continue;
+    if (!levels.empty()) levels += ", ";
+    levels += name_of(set.isa);
+  }
+  return levels.empty() ? "none" : levels;
+}
+
+}  // namespace
+
+std::span<const KernelSet> all_kernel_sets() { return kSets; }
+
+Result<const KernelSet*> choose_kernels(const CpuFeatures& cpu, model::Precision precision,
+                                        std::optional<Isa> forced) {
+  if (forced && !supports(cpu, *forced)) {
+    return unavailable_machine(
+        {.what = std::string("this CPU does not have the instruction set ") + name_of(*forced),
+         .where = "the forced instruction set (--isa, TILEWISE_ISA)",
+         .found = cpu.name,
+         .remedy = "Choose one of those that `tilewise devices` lists, or none"});
+  }
+  for (const KernelSet& set : kSets) {
+    const bool allowed = !forced || set.isa <= *forced;
+    if (set.precision == precision && allowed && supports(cpu, set.isa)) return &set;
+  }
+  return invalid_argument(
+      {.what = std::string("there are no ") + name_of(precision) + " kernels" +
+               (forced ? std::string(" for the instruction set ") + name_of(*forced) : ""),
+       .where = forced ? "the forced instruction set (--isa, TILEWISE_ISA)" : "",
+       .expected =
+           std::string("one of these for ") + name_of(precision) + ": " + levels_of(precision),
+       .remedy = "Use another precision or instruction set"});
+}
+
+double measure_peak(const KernelSet& set, double seconds) { return set.peak(seconds); }
+
+}  // namespace tilewise::kernels

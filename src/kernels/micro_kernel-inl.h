@@ -1,0 +1,206 @@
+// The register-blocked heart of the linear layers and of attention, with the dot-product
+// instruction as its parameter.
+//
+// A block is kRows rows x Dot::kVectors vectors of fp32 sums, all in registers. One step takes one
+// dword of each of the panel's columns (linear.h) and the matching values of k of every row:
+//
+//   struct Dot {
+//     using Element = float;               // of weights and activations: float, or uint16_t for
+//     bf16 using Left = float;                  // of the left operand in memory static constexpr
+//     int kMaxRows, kVectors; static constexpr int kLeftStep;      // bytes of the left operand
+//     that a step takes
+//     // sum[i][j] += left(row i) * right vector j, rows and vectors in any order, k ascending
+//     template <int kRows> static void step(const Rows& left, int64_t offset, const char* right,
+//     Sums<kRows, kVectors>&);
+//   };
+//
+// Everything here has internal linkage, see vector_math-inl.h.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/elements-inl.h"
+#include "kernels/gelu-inl.h"
+#include "kernels/linear.h"
+
+namespace tilewise::kernels::HWY_NAMESPACE {
+namespace {
+
+using FloatTag = hn::ScalableTag<float>;
+using Floats = hn::Vec<FloatTag>;
+
+constexpr int kLanes = static_cast<int>(hn::MaxLanes(FloatTag()));
+constexpr int kStepBytes = kPanelColumns * 4;  // between the steps of a panel
+constexpr int kCacheLine = 64;
+
+template <int kRows, int kVectors>
+struct Sums {
+  Floats v[kRows][kVectors];
+};
+
+/// Addresses of up to 15 rows from five registers and the stride: base + {0, 1, 2} * stride is an
+/// addressing mode.
+template <int kRows>
+struct Rows {
+  static constexpr int kBases = (kRows + 2) / 3;
+  const char* base[kBases];
+  int64_t stride;
+
+  HWY_INLINE Rows(const char* first, int64_t row_stride) : stride(row_stride) {
+    HWY_UNROLL(8)
+    for (int i = 0; i < kBases; ++i) base[i] = first + 3 * i * row_stride;
+  }
+  HWY_INLINE const char* row(int i) const { return base[i / 3] + i % 3 * stride; }
+  HWY_INLINE void advance(int64_t bytes) {
+    HWY_UNROLL(8)
+    for (int i = 0; i < kBases; ++i) base[i] += bytes;
+  }
+};
+
+/// What becomes of finished sums.
+enum class Finish {
+  store_fp32,
+  store,  ///< as elements
+  gelu_fp32,
+  gelu,   ///< as elements
+  scale,  ///< each row by its own factor, as elements
+};
+
+struct BlockArgs {
+  const char* left = nullptr;    ///< first row
+  int64_t left_stride = 0;       ///< bytes
+  const char* right = nullptr;   ///< first step of the panel, or of the second half of its columns
+  int32_t steps = 0;             ///< even
+  const float* start = nullptr;  ///< what the sums start from
+  int64_t start_stride = 0;      ///< floats between rows; 0 for a bias
+  const char* prefetch = nullptr;  ///< kLines cache lines from here are fetched every two steps
+  char* output = nullptr;
+  int64_t output_stride = 0;     ///< bytes
+  const float* scale = nullptr;  ///< a factor a row, for Finish::scale
+  Finish finish = Finish::store;
+};
+
+template <class Dot, int kRows>
+HWY_INLINE void finish_block(const BlockArgs& args, Sums<kRows, Dot::kVectors>& sums) {
+  using Element = typename Dot::Element;
+  constexpr int kVectors = Dot::kVectors;
+  const FloatTag d;
+  if (args.finish == Finish::store_fp32) {
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i) {
+      float* row = reinterpret_cast<float*>(args.output + i * args.output_stride);
+      HWY_UNROLL(8)
+      for (int j = 0; j < kVectors; ++j) hn::Store(sums.v[i][j], d, row + j * kLanes);
+    }
+  } else if (args.finish == Finish::store || args.finish == Finish::scale) {
+    if (args.finish == Finish::scale) {
+      HWY_UNROLL(16)
+      for (int i = 0; i < kRows; ++i) {
+        const Floats factor = hn::Set(d, args.scale[i]);
+        HWY_UNROLL(8)
+        for (int j = 0; j < kVectors; ++j) sums.v[i][j] = hn::Mul(sums.v[i][j], factor);
+      }
+    }
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i) {
+      Element* row = reinterpret_cast<Element*>(args.output + i * args.output_stride);
+      HWY_UNROLL(8)
+      for (int j = 0; j < kVectors; j += 2) {
+        store_pair(d, sums.v[i][j], sums.v[i][j + 1], row + j * kLanes);
+      }
+    }
+  } else {
+    // GELU needs registers and many instructions: a loop over rows that wait in memory.
+    HWY_ALIGN float waiting[kRows * kPanelColumns];
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i) {
+      HWY_UNROLL(8)
+      for (int j = 0; j < kVectors; ++j) {
+        hn::Store(sums.v[i][j], d, waiting + (i * kVectors + j) * kLanes);
+      }
+    }
+    HWY_UNROLL(1)
+    for (int i = 0; i < kRows; ++i) {
+      HWY_UNROLL(4)
+      for (int j = 0; j < kVectors; j += 2) {
+        const float* from = waiting + (i * kVectors + j) * kLanes;
+        char* row = args.output + i * args.output_stride;
+        const Floats low = gelu<Element>(d, hn::Load(d, from));
+        const Floats high = gelu<Element>(d, hn::Load(d, from + kLanes));
+        if (args.finish == Finish::gelu) {
+          store_pair(d, low, high, reinterpret_cast<Element*>(row) + j * kLanes);
+        } else {
+          store_pair(d, low, high, reinterpret_cast<float*>(row) + j * kLanes);
+        }
+      }
+    }
+  }
+}
+
+/// One or two lines a pair of steps bring the next panel to the second-level cache; four are the
+/// panel in use itself, some way ahead, and go to the first.
+template <int kLines>
+HWY_INLINE void prefetch_lines(const char* from) {
+  HWY_UNROLL(4)
+  for (int line = 0; line < kLines; ++line) {
+    __builtin_prefetch(from + line * kCacheLine, 0, kLines == 4 ? 3 : 2);
+  }
+}
+
+template <class Dot, int kRows, int kLines>
+HWY_NOINLINE void multiply_block(const BlockArgs& args) {
+  constexpr int kVectors = Dot::kVectors;
+  const FloatTag d;
+  Sums<kRows, kVectors> sums;
+  HWY_UNROLL(16)
+  for (int i = 0; i < kRows; ++i) {
+    HWY_UNROLL(8)
+    for (int j = 0; j < kVectors; ++j) {
+      sums.v[i][j] = hn::LoadU(d, args.start + i * args.start_stride + j * kLanes);
+    }
+  }
+  Rows<kRows> left(args.left, args.left_stride);
+  const char* right = args.right;
+  const char* prefetch = args.prefetch;
+  HWY_UNROLL(1)
+  for (int32_t step = args.steps; step > 0; step -= 2) {
+    prefetch_lines<kLines>(prefetch);
+    Dot::template step<kRows>(left, 0, right, sums);
+    Dot::template step<kRows>(left, Dot::kLeftStep, right + kStepBytes, sums);
+    prefetch += kLines * kCacheLine;
+    left.advance(2 * Dot::kLeftStep);
+    right += 2 * kStepBytes;
+  }
+  finish_block<Dot, kRows>(args, sums);
+}
+
+using BlockFn = void (*)(const BlockArgs&);
+
+/// multiply_block for 1 to Dot::kMaxRows rows.
+template <class Dot, int kLines>
+struct BlockTable {
+  BlockFn of[Dot::kMaxRows + 1] = {};
+  constexpr BlockTable() { fill<Dot::kMaxRows>(); }
+  template <int kRows>
+  constexpr void fill() {
+    of[kRows] = multiply_block<Dot, kRows, kLines>;
+    if constexpr (kRows > 1) fill<kRows - 1>();
+  }
+};
+
+template <class Dot, int kLines>
+constexpr BlockTable<Dot, kLines> kBlocks;
+
+/// Rows cut into blocks of nearly equal height, at most `most` each.
+struct RowSplit {
+  int32_t blocks;
+  int32_t height;  ///< the first `taller` blocks have one row more
+  int32_t taller;
+
+  HWY_INLINE RowSplit(int32_t rows, int32_t most)
+      : blocks((rows + most - 1) / most), height(rows / blocks), taller(rows % blocks) {}
+  HWY_INLINE int32_t rows(int32_t block) const { return height + (block < taller ? 1 : 0); }
+};
+
+}  // namespace
+}  // namespace tilewise::kernels::HWY_NAMESPACE
