@@ -19,19 +19,6 @@ namespace {
 
 using Job = std::packaged_task<void(Worker&)>;
 
-/// The level that the caller or the environment forces, if any.
-Result<std::optional<Isa>> forced_isa(const Options& options) {
-  if (options.isa) return options.isa;
-  const char* name = std::getenv("TILEWISE_ISA");
-  if (name == nullptr || *name == '\0') return std::optional<Isa>();
-  if (const auto isa = parse_isa(name)) return isa;
-  return invalid_argument({.what = "unknown instruction set",
-                           .where = "environment variable TILEWISE_ISA",
-                           .expected = "portable, neon, avx2, avx512, avx512_bf16 or amx",
-                           .found = name,
-                           .remedy = "Unset it to take the best of this machine"});
-}
-
 std::string task_names(const artifact::Metadata& metadata) {
   std::string names;
   for (const auto& entry : metadata.tasks) {
@@ -48,6 +35,18 @@ bool encode_alike(const model::Task& a, const model::Task& b) {
 }
 
 }  // namespace
+
+Result<std::optional<Isa>> forced_isa(const Options& options) {
+  if (options.isa) return options.isa;
+  const char* name = std::getenv("TILEWISE_ISA");
+  if (name == nullptr || *name == '\0') return std::optional<Isa>();
+  if (const auto isa = parse_isa(name)) return isa;
+  return invalid_argument({.what = "unknown instruction set",
+                           .where = "environment variable TILEWISE_ISA",
+                           .expected = "portable, neon, avx2, avx512, avx512_bf16 or amx",
+                           .found = name,
+                           .remedy = "Unset it to take the best of this machine"});
+}
 
 /// Threads, and the jobs that wait for one.
 struct Engine::State {

@@ -26,6 +26,10 @@ struct Options {
   bool pin = true;       ///< each replica's thread to its own core
 };
 
+/// The level that the options or the environment force, if any. Errors: invalid_argument for a
+/// TILEWISE_ISA that is no level.
+Result<std::optional<Isa>> forced_isa(const Options& options);
+
 /// Indices into Metadata::tasks: the heads of one pass. All tasks of a set take the same input
 /// kind.
 using TaskSet = std::vector<int32_t>;
