@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,17 +26,20 @@ struct PackedTokens {
 };
 
 /// Appends the text of `content` to `out`: itself, or the record through the template.
-/// Errors: invalid_input for a record where the task has no template.
+/// Errors: invalid_input for a record where the task has no template, or that has none of the template's fields.
 Status render(const model::InputTemplate& record_template, const model::Content& content,
               std::string& out);
 
-/// How many tokens of each side stay when `left` + `right` must fit into `budget` (special tokens not counted).
-/// The rule of Hugging Face's fast tokenizers for a pair. right = 0 tokens for a single text.
+/// How many tokens of each side stay.
 struct Kept {
   int64_t left;
   int64_t right;
 };
-Kept truncate(int64_t left, int64_t right, int64_t budget, model::Truncation truncation);
+
+/// The rule of Hugging Face's fast tokenizers for `left` + `right` tokens that must fit into `budget` (special tokens not
+/// counted); right = 0 for a single text. nullopt where the one side that may be cut would have no token left.
+std::optional<Kept> truncate(int64_t left, int64_t right, int64_t budget,
+                             model::Truncation truncation);
 
 /// Builds [CLS] text [SEP] or [CLS] left [SEP] right [SEP] and appends it. One InputEncoder a thread (it owns scratch memory);
 /// the tokenizer is shared.
@@ -43,11 +47,14 @@ class InputEncoder {
  public:
   explicit InputEncoder(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {}
 
-  /// Errors (nothing is appended then): invalid_input when the input's shape is not the task's (a pair for a text task), or
-  /// the record does not fit the template. Empty text is a valid input: only special tokens.
+  /// Errors (nothing is appended then): invalid_input when the input's shape is not the task's (a pair for a text task), the
+  /// record does not fit the template, max_tokens has no room for the special tokens, or only_first / only_second cannot make
+  /// the input short enough (Hugging Face fails there too). Empty text is a valid input: only special tokens.
   Status append(const model::Task& task, const model::Input& input, PackedTokens& out);
 
  private:
+  Status encode(const model::Task& task, const model::Content& content, std::vector<int32_t>& ids);
+
   Tokenizer tokenizer_;
   std::string rendered_;
   std::vector<int32_t> left_;

@@ -1,0 +1,134 @@
+#include "text/trie.h"
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <utility>
+
+namespace tilewise::text {
+namespace {
+
+constexpr uint32_t kBlock = 256;
+/// The label of units that no node uses: a byte that no key and no valid text has, so that no walk enters them.
+constexpr uint32_t kUnusedLabel = 0xFF;
+/// Blocks further back than this are taken as full: it bounds the search at the price of a few holes.
+constexpr uint32_t kOpenBlocks = 16;
+
+/// Places nodes breadth first, so that the upper levels, which every walk uses, lie close together.
+class TrieBuilder {
+ public:
+  std::vector<TrieUnit> build(std::vector<std::vector<TrieKey>> roots) {
+    grow();
+    for (uint32_t root = 0; root < roots.size(); ++root) take(root, kUnusedLabel);
+    for (uint32_t root = 0; root < roots.size(); ++root) {
+      std::ranges::stable_sort(roots[root], {}, &TrieKey::bytes);
+      pending_.push_back({root, roots[root], 0});
+    }
+    while (!pending_.empty()) {
+      const Node node = pending_.front();
+      pending_.pop_front();
+      place(node);
+    }
+    return std::move(units_);
+  }
+
+ private:
+  struct Node {
+    uint32_t unit;
+    std::span<const TrieKey> keys;  ///< sorted; all begin with the node's path
+    size_t depth;                   ///< bytes of that path
+  };
+
+  void place(const Node& node) {
+    std::span<const TrieKey> keys = node.keys;
+    while (!keys.empty() && keys.front().bytes.size() == node.depth) {
+      const uint32_t label = units_[node.unit].label();
+      if (node.depth > 0) units_[node.unit].label_and_value = label | (keys.front().value + 1) << 8;
+      keys = keys.subspan(1);
+    }
+    if (keys.empty()) return;
+
+    std::vector<std::pair<uint32_t, std::span<const TrieKey>>> groups;
+    while (!keys.empty()) {
+      const char byte = keys.front().bytes[node.depth];
+      const auto same = [&](const TrieKey& key) { return key.bytes[node.depth] == byte; };
+      const auto end = std::ranges::find_if_not(keys, same);
+      const auto count = static_cast<size_t>(end - keys.begin());
+      groups.emplace_back(static_cast<unsigned char>(byte), keys.first(count));
+      keys = keys.subspan(count);
+    }
+    std::vector<uint32_t> labels;
+    for (const auto& group : groups) labels.push_back(group.first);
+    const uint32_t children = find_children(labels);
+    is_base_[children] = true;
+    units_[node.unit].children = children;
+    for (const auto& [label, group] : groups) {
+      take(children ^ label, label);
+      pending_.push_back({children ^ label, group, node.depth + 1});
+    }
+  }
+
+  /// A base that no other node has, under which the units of all labels are free.
+  uint32_t find_children(const std::vector<uint32_t>& labels) {
+    for (uint32_t unit = first_open_; unit < units_.size(); ++unit) {
+      if (is_free_[unit] && fits(unit ^ labels[0], labels)) return unit ^ labels[0];
+    }
+    const auto block = static_cast<uint32_t>(units_.size());
+    grow();
+    for (uint32_t base = block; base < block + kBlock; ++base) {
+      if (fits(base, labels)) return base;
+    }
+    return block;  // not reached: a new block has room for any set of labels
+  }
+
+  bool fits(uint32_t base, const std::vector<uint32_t>& labels) const {
+    if (base == 0 || is_base_[base]) return false;  // 0 means "no children"
+    return std::ranges::all_of(labels, [&](uint32_t label) { return is_free_[base ^ label]; });
+  }
+
+  void take(uint32_t unit, uint32_t label) {
+    is_free_[unit] = false;
+    units_[unit].label_and_value = label;
+    while (first_open_ < units_.size() && !is_free_[first_open_]) ++first_open_;
+  }
+
+  void grow() {
+    units_.resize(units_.size() + kBlock, {0, kUnusedLabel});
+    is_free_.resize(units_.size(), true);
+    is_base_.resize(units_.size(), false);
+    const auto size = static_cast<uint32_t>(units_.size());
+    if (size > kOpenBlocks * kBlock) first_open_ = std::max(first_open_, size - kOpenBlocks * kBlock);
+  }
+
+  std::vector<TrieUnit> units_;
+  std::vector<bool> is_free_;
+  std::vector<bool> is_base_;
+  uint32_t first_open_ = 0;
+  std::deque<Node> pending_;
+};
+
+Status broken(std::string found) {
+  return invalid_input({.what = "The vocabulary's search tree is broken", .where = "tokenizer tables",
+                        .expected = {}, .found = std::move(found), .remedy = "compile the model again"});
+}
+
+}  // namespace
+
+Status Trie::validate(uint32_t roots, uint32_t values) const {
+  if (units_.size() % kBlock != 0 || units_.size() < std::max(roots, kBlock)) {
+    return broken(std::to_string(units_.size()) + " units");
+  }
+  // Or-ing instead of testing each unit keeps the pass over a large vocabulary far below a millisecond.
+  bool outside = false;
+  for (const TrieUnit& unit : units_) {
+    outside |= unit.children >= units_.size();
+    outside |= unit.label_and_value >> 8 > values;
+  }
+  return outside ? broken("a reference past its end") : Status();
+}
+
+std::vector<TrieUnit> build_trie(std::vector<std::vector<TrieKey>> roots) {
+  return TrieBuilder().build(std::move(roots));
+}
+
+}  // namespace tilewise::text

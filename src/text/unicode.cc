@@ -1,0 +1,95 @@
+#include "text/unicode.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <span>
+
+#include "text/unicode_differences.h"
+
+namespace tilewise::text {
+namespace {
+
+utf8proc_category_t category(uint32_t c) {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(c));
+}
+
+template <class Range>
+const Range* find(std::span<const Range> ranges, uint32_t c) {
+  const auto it = std::ranges::lower_bound(ranges, c, {}, &Range::last);
+  return it != ranges.end() && it->first <= c ? &*it : nullptr;
+}
+
+bool listed(std::span<const CodePointRange> ranges, uint32_t c) {
+  return find(ranges, c) != nullptr;
+}
+
+bool is_ascii_symbol(uint32_t c) {
+  return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') ||
+         (c >= '{' && c <= '~');
+}
+
+}  // namespace
+
+bool is_control(uint32_t c) {
+  if (c == '\t' || c == '\n' || c == '\r') return false;
+  const auto kind = category(c);
+  return kind >= UTF8PROC_CATEGORY_CC && kind <= UTF8PROC_CATEGORY_CO && !listed(kNotControl, c);
+}
+
+bool is_whitespace(uint32_t c) {
+  const auto kind = category(c);
+  return (c >= '\t' && c <= '\r') || c == 0x85 ||
+         (kind >= UTF8PROC_CATEGORY_ZS && kind <= UTF8PROC_CATEGORY_ZP);
+}
+
+bool is_punctuation(uint32_t c) {
+  if (is_ascii_symbol(c) || listed(kAlsoPunctuation, c)) return true;
+  const auto kind = category(c);
+  return kind >= UTF8PROC_CATEGORY_PC && kind <= UTF8PROC_CATEGORY_PO &&
+         !listed(kNotPunctuation, c);
+}
+
+bool is_cjk(uint32_t c) {
+  static constexpr CodePointRange kBlocks[] = {
+      {0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAFF},   {0x20000, 0x2A6DF},
+      {0x2A700, 0x2B73F}, {0x2B740, 0x2B81F}, {0x2B920, 0x2CEAF}, {0x2F800, 0x2FA1F},
+  };
+  return listed(kBlocks, c);
+}
+
+bool is_nonspacing_mark(uint32_t c) {
+  return (category(c) == UTF8PROC_CATEGORY_MN && !listed(kNotMark, c)) || listed(kAlsoMark, c);
+}
+
+bool is_word_character(uint32_t c) {
+  const auto kind = category(c);
+  return (kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_NL) ||
+         kind == UTF8PROC_CATEGORY_PC || listed(kAlsoWord, c);
+}
+
+uint8_t combining_class(uint32_t c) {
+  if (listed(kStarter, c)) return 0;
+  return static_cast<uint8_t>(
+      utf8proc_get_property(static_cast<utf8proc_int32_t>(c))->combining_class);
+}
+
+std::vector<uint32_t> decompose(uint32_t c) {
+  if (listed(kNotDecomposed, c)) return {c};
+  utf8proc_int32_t parts[16];  // the longest canonical decomposition has 4
+  const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts, 16,
+                                             UTF8PROC_DECOMPOSE, nullptr);
+  if (count <= 0 || count > 16) return {c};
+  return {parts, parts + count};
+}
+
+std::vector<uint32_t> lower_case(uint32_t c) {
+  if (const auto* range = find(std::span<const LowerCaseRange>(kLowerCase), c)) {
+    const uint32_t lower = range->lower + (c - range->first);
+    if (range->then == 0) return {lower};
+    return {lower, range->then};
+  }
+  return {static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)))};
+}
+
+}  // namespace tilewise::text
