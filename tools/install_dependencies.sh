@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# tools/install_dependencies.sh [--build | --all]
+# tools/install_dependencies.sh [--build | --all | --arm]
 # Installs the Debian 12 packages that building and testing need; only those that are missing, without asking.
 # --build leaves out what only tests need. --all adds what `./dev test --all` needs: linters, and a Python with PyTorch
-# in build/venv (or name your own in TILEWISE_PYTHON).
+# in build/venv (or name your own in TILEWISE_PYTHON). --arm adds a cross compiler, QEMU and the libraries for 64-bit Arm.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,17 +14,21 @@ packages=(
 )
 for_tests=(clang-19 libclang-rt-19-dev) # libFuzzer, and the second compiler
 for_all=(clang-tidy-19 clang-format-19 shellcheck)
+for_arm=(g++-aarch64-linux-gnu qemu-user)
+for library in simdjson fmt spdlog hwloc hwy utf8proc xxhash ssl zstd gtest gmock; do for_arm+=("lib$library-dev:arm64"); done
+for_arm+=(zlib1g-dev:arm64)
 case "${1-}" in
   --build) ;;
   "") packages+=("${for_tests[@]}") ;;
   --all) packages+=("${for_tests[@]}" "${for_all[@]}") ;;
+  --arm) packages+=("${for_arm[@]}") ;;
   *)
-    echo "usage: tools/install_dependencies.sh [--build | --all]" >&2
+    echo "usage: tools/install_dependencies.sh [--build | --all | --arm]" >&2
     exit 2
     ;;
 esac
 
-is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+is_installed() { dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed; }
 
 install_packages() {
   local missing=() package sudo=()
@@ -38,6 +42,7 @@ install_packages() {
     sudo=(sudo)
   fi
   echo "installing ${missing[*]}" >&2
+  if [[ " ${missing[*]} " == *:arm64\ * ]]; then "${sudo[@]}" dpkg --add-architecture arm64; fi
   "${sudo[@]}" apt-get update -qq
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 }

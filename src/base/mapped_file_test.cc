@@ -69,6 +69,7 @@ struct Reader {
   const char* name;
   Status (*read)(const std::string& path);
 };
+void PrintTo(const Reader& reader, std::ostream* out) { *out << reader.name; }
 
 class Reading : public testing::TestWithParam<Reader> {};
 
