@@ -1,0 +1,137 @@
+// tilewise bench MODEL.tw: how fast it is here, and how near to what the processor can do.
+#include <memory>
+
+#include "base/clock.h"
+#include "cli/bench_report.h"
+#include "cli/bench_scenarios.h"
+#include "cli/bench_workload.h"
+#include "cli/flags.h"
+#include "cli/process.h"
+#include "cli/verbs.h"
+
+namespace tilewise::cli {
+namespace {
+
+struct BenchFlags {
+  ModelFlags model;
+  TaskFlags task;
+  std::string scenario = "offline";
+  std::vector<std::string> inputs;
+  int64_t limit = 0;
+  int32_t tokens = 0;
+  int32_t sequences = 1;
+  BenchTime time;
+  bool json = false;
+
+  bool is_forward() const { return tokens > 0; }
+};
+
+Status check(const BenchFlags& flags) {
+  if (flags.scenario == "server") {
+    return invalid_argument({.what = "the scenario server is not there yet",
+                             .where = "--scenario",
+                             .expected = "single or offline"});
+  }
+  if (flags.scenario != "single" && flags.scenario != "offline") {
+    return invalid_argument({.what = "unknown scenario",
+                             .where = "--scenario",
+                             .expected = "single or offline",
+                             .found = flags.scenario});
+  }
+  if (flags.is_forward() == !flags.inputs.empty()) {
+    return invalid_argument({.what = "a benchmark needs either rows or a size",
+                             .expected = "--input PATH, or --tokens N for random tokens",
+                             .found = flags.inputs.empty() ? "neither" : "both"});
+  }
+  return {};
+}
+
+Result<BenchQuestion> resolve(const engine::Engine& engine, const TaskFlags& flags) {
+  BenchQuestion question;
+  TILEWISE_ASSIGN_OR_RETURN(question.tasks, flags.resolve(engine));
+  TILEWISE_ASSIGN_OR_RETURN(question.set, engine.find_tasks(question.tasks));
+  TILEWISE_ASSIGN_OR_RETURN(question.predict, flags.predict_options(engine, question.tasks));
+  return question;
+}
+
+/// The timed part, between two looks at what the cores can do now.
+Result<Measurement> measure(engine::Engine& engine, const BenchQuestion& question,
+                            const BenchFlags& flags, Peaks& peaks) {
+  std::optional<Workload> workload;
+  if (!flags.is_forward()) {
+    TILEWISE_ASSIGN_OR_RETURN(
+        Workload loaded,
+        load_workload(engine, question, flags.inputs, flags.limit, flags.scenario == "single"));
+    workload.emplace(std::move(loaded));
+  }
+  const Peaks before = measure_peaks(engine);
+  auto measured =
+      flags.is_forward() ? run_forward(engine, question, flags.tokens, flags.sequences, flags.time)
+      : flags.scenario == "offline" ? run_offline(engine, question, *workload, flags.time)
+                                    : run_single(engine, question, *workload, flags.time);
+  const Peaks after = measure_peaks(engine);
+  peaks = {.backbone = (before.backbone + after.backbone) / 2,
+           .heads = (before.heads + after.heads) / 2};
+  return measured;
+}
+
+Result<int> run_bench(const BenchFlags& flags, Session& session) {
+  TILEWISE_RETURN_IF_ERROR(check(flags));
+  const SteadyClock clock;
+  const Time start = clock.now();
+  const bool one_replica = flags.is_forward() || flags.scenario == "single";
+  TILEWISE_ASSIGN_OR_RETURN(const auto engine, flags.model.open(one_replica ? 1 : 0));
+  BenchReport report;
+  report.load_ms = seconds_between(start, clock.now()) * 1e3;
+  TILEWISE_ASSIGN_OR_RETURN(const BenchQuestion question, resolve(*engine, flags.task));
+  TILEWISE_ASSIGN_OR_RETURN(report.measured, measure(*engine, question, flags, report.peaks));
+  report.scenario = flags.is_forward() ? "forward" : flags.scenario;
+  report.task = question.tasks;
+  report.precision = name_of(engine->metadata().precision);
+  report.isa = name_of(engine->kernels().isa);
+  report.cpu = cpu_features().name;
+  report.replicas = one_replica ? 1 : engine->replicas();
+  report.rss_mb = peak_memory_mb();
+  TILEWISE_RETURN_IF_ERROR(session.out.write(flags.json ? to_json(report) : describe(report)));
+  return 0;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Action& action) {
+  CLI::App* verb = app.add_subcommand("bench", "Speed, latency and share of the processor's peak");
+  auto flags = std::make_shared<BenchFlags>();
+  flags->model.add_to(*verb);
+  flags->task.add_to(*verb);
+  verb->add_option("--input", flags->inputs, "Files of JSON lines")->type_name("PATH...");
+  verb->add_option("--scenario", flags->scenario,
+                   "offline: text in, results out, arrival order, all replicas (default); single: "
+                   "one input at a "
+                   "time on one replica")
+      ->type_name("S");
+  verb->add_option("--limit", flags->limit, "Only so many rows of the input")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--tokens", flags->tokens,
+                   "Instead of rows: passes over sequences of N random tokens, by stages")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--sequences", flags->sequences,
+                   "With --tokens: sequences in a pass (default 1)")
+      ->type_name("M")
+      ->check(CLI::Range(1, 1 << 20));
+  verb->add_option("--seconds", flags->time.seconds,
+                   "How long to measure, at least one pass over the rows (default 5)")
+      ->type_name("S")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--warmup", flags->time.warmup_seconds,
+                   "Seconds before that, not counted (default 1)")
+      ->type_name("S")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_flag("--json", flags->json, "One JSON object");
+  verb->callback([&action, flags] {
+    action = [flags](Session& session) { return run_bench(*flags, session); };
+  });
+}
+
+}  // namespace tilewise::cli

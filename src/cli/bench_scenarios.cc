@@ -1,0 +1,196 @@
+#include "cli/bench_scenarios.h"
+
+#include <algorithm>
+#include <barrier>
+#include <cmath>
+#include <random>
+
+#include "base/clock.h"
+#include "batch/job.h"
+#include "kernels/kernel_set.h"
+#include "rows/writer.h"
+
+namespace tilewise::cli {
+namespace {
+
+constexpr double kPeakSeconds = 0.1;
+constexpr int kProfiledPasses = 20;
+
+double now_seconds() {
+  return std::chrono::duration<double>(SteadyClock().now().time_since_epoch()).count();
+}
+
+/// Calls `once` until `seconds` have passed; returns what each call took.
+template <class Call>
+std::vector<double> repeat(double seconds, Call once) {
+  std::vector<double> taken;
+  taken.reserve(1 << 16);
+  const double start = now_seconds();
+  double before = start;
+  do {
+    once();
+    const double after = now_seconds();
+    taken.push_back(after - before);
+    before = after;
+  } while (before - start < seconds);
+  return taken;
+}
+
+/// The kernels of the heads: fp32 of the model's own level, or of the best where that level has
+/// none.
+const kernels::KernelSet& head_kernels(const kernels::KernelSet& set) {
+  const auto same = kernels::choose_kernels(cpu_features(), model::Precision::fp32, set.isa);
+  if (same.ok()) return **same;
+  const auto best = kernels::choose_kernels(cpu_features(), model::Precision::fp32);
+  return best.ok() ? **best : set;
+}
+
+/// Rows a second, from a run that ends after `seconds` or with the workload.
+Result<double> warm_up(engine::Engine& engine, batch::Options job, double seconds) {
+  const double end = now_seconds() + seconds;
+  batch::Progress last;
+  job.stop = [end] { return now_seconds() > end; };
+  const Status status =
+      batch::stream(
+          engine, job, [](std::string_view) { return Status(); }, [](const Status&) {},
+          [&](const batch::Progress& progress) { last = progress; })
+          .status();
+  if (!status.ok() && status.code() != StatusCode::interrupted) return status;
+  return static_cast<double>(last.rows) / std::max(last.seconds, 1e-6);
+}
+
+/// Random ids of the vocabulary; the same for every run.
+std::vector<int32_t> random_ids(size_t count, int32_t vocabulary) {
+  std::mt19937 random(1);
+  std::uniform_int_distribution<int32_t> any(0, vocabulary - 1);
+  std::vector<int32_t> ids(count);
+  for (int32_t& id : ids) id = any(random);
+  return ids;
+}
+
+void scale(runtime::StageTimes& times, double factor) {
+  for (double* stage : {&times.embed, &times.qkv, &times.attention, &times.attention_output,
+                        &times.norm, &times.ffn_up, &times.ffn_down, &times.heads}) {
+    *stage *= factor;
+  }
+}
+
+}  // namespace
+
+Peaks measure_peaks(engine::Engine& engine) {
+  const int32_t replicas = engine.replicas();
+  const kernels::KernelSet& backbone = engine.kernels();
+  const kernels::KernelSet& heads = head_kernels(backbone);
+  std::barrier all_here(
+      replicas);  // every replica takes one of the jobs, and they run at the same time
+  std::vector<Peaks> peaks(replicas);
+  std::vector<std::future<void>> pending;
+  for (Peaks& one : peaks) {
+    pending.push_back(engine.submit([&](engine::Worker&) {
+      all_here.arrive_and_wait();
+      one.backbone = kernels::measure_peak(backbone, kPeakSeconds);
+      one.heads = &heads == &backbone ? one.backbone : kernels::measure_peak(heads, kPeakSeconds);
+    }));
+  }
+  for (std::future<void>& done : pending) done.wait();
+  Peaks mean;
+  for (const Peaks& one : peaks) {
+    mean.backbone += one.backbone / replicas;
+    mean.heads += one.heads / replicas;
+  }
+  return mean;
+}
+
+Result<Measurement> run_offline(engine::Engine& engine, const BenchQuestion& question,
+                                const Workload& workload, const BenchTime& time) {
+  batch::Options job{
+      .inputs = {workload.file.path()}, .tasks = question.tasks, .predict = question.predict};
+  TILEWISE_ASSIGN_OR_RETURN(const double rows_per_second,
+                            warm_up(engine, job, time.warmup_seconds));
+  const double pass_seconds = static_cast<double>(workload.rows) / rows_per_second;
+  const auto passes = static_cast<int64_t>(std::max(1.0, std::ceil(time.seconds / pass_seconds)));
+  job.inputs.assign(static_cast<size_t>(passes), workload.file.path());
+  TILEWISE_ASSIGN_OR_RETURN(const batch::Progress progress,
+                            batch::stream(
+                                engine, job, [](std::string_view) { return Status(); },
+                                [](const Status&) {}, [](const batch::Progress&) {}));
+  Measurement measured;
+  measured.rows = progress.rows;
+  measured.tokens = progress.tokens;
+  measured.seconds = progress.seconds;
+  measured.flops = {.backbone = workload.flops.backbone * static_cast<double>(passes),
+                    .heads = workload.flops.heads * static_cast<double>(passes)};
+  return measured;
+}
+
+Measurement run_single(engine::Engine& engine, const BenchQuestion& question,
+                       const Workload& workload, const BenchTime& time) {
+  Measurement measured;
+  std::vector<const model::Task*> tasks;
+  for (const int32_t index : question.set) tasks.push_back(&engine.metadata().tasks[index].task);
+  const auto measure = [&](engine::Worker& worker) {
+    std::vector<engine::Outcome> outcomes;
+    std::string out;
+    size_t next = 0;
+    const auto answer_one = [&] {
+      const model::Input* input = &workload.inputs[next++ % workload.inputs.size()];
+      worker.predict({&input, 1}, question.set, question.predict, outcomes);
+      out.clear();
+      rows::append_prediction("1", tasks, outcomes.front().predictions, {}, out);
+    };
+    repeat(time.warmup_seconds, answer_one);
+    next = 0;
+    const int64_t tokens_before = worker.counters().tokens;
+    measured.latencies = repeat(time.seconds, answer_one);
+    measured.tokens = worker.counters().tokens - tokens_before;
+  };
+  engine.submit(measure).wait();
+  measured.rows = static_cast<int64_t>(measured.latencies.size());
+  for (size_t i = 0; i < measured.latencies.size(); ++i) {
+    measured.seconds += measured.latencies[i];
+    measured.flops += workload.input_flops[i % workload.input_flops.size()];
+  }
+  return measured;
+}
+
+Result<Measurement> run_forward(engine::Engine& engine, const BenchQuestion& question,
+                                int32_t tokens, int32_t sequences, const BenchTime& time) {
+  const artifact::Metadata& metadata = engine.metadata();
+  const auto total = static_cast<size_t>(tokens) * static_cast<size_t>(sequences);
+  const std::vector<int32_t> ids = random_ids(total, metadata.spec.vocab_size);
+  const std::vector<int32_t> types(total, 0);
+  std::vector<int32_t> offsets;
+  for (int32_t s = 0; s <= sequences; ++s) offsets.push_back(s * tokens);
+  const runtime::Batch batch{ids, types, offsets};
+  TILEWISE_RETURN_IF_ERROR(runtime::check_batch(metadata.spec, batch));
+
+  std::vector<std::vector<float>> values;
+  std::vector<runtime::TaskOutput> outputs;
+  for (const int32_t index : question.set) {
+    const model::Task& task = metadata.tasks[index].task;
+    const int32_t width =
+        task.kind == model::TaskKind::embedding ? metadata.spec.hidden : task.outputs();
+    values.emplace_back(static_cast<size_t>(sequences) * static_cast<size_t>(width));
+    outputs.push_back({index, values.back()});
+  }
+  Measurement measured;
+  measured.stages.emplace();
+  const auto measure = [&](engine::Worker& worker) {
+    const auto pass = [&] { worker.run_tokens(batch, outputs); };
+    repeat(time.warmup_seconds, pass);
+    measured.latencies = repeat(time.seconds, pass);
+    for (int i = 0; i < kProfiledPasses; ++i) worker.run_tokens(batch, outputs, &*measured.stages);
+  };
+  engine.submit(measure).wait();
+  const auto passes = static_cast<int64_t>(measured.latencies.size());
+  measured.rows = passes * sequences;
+  measured.tokens = passes * static_cast<int64_t>(total);
+  for (const double taken : measured.latencies) measured.seconds += taken;
+  const Flops once = count_flops(metadata, question, offsets);
+  measured.flops = {.backbone = once.backbone * static_cast<double>(passes),
+                    .heads = once.heads * static_cast<double>(passes)};
+  scale(*measured.stages, 1.0 / kProfiledPasses);
+  return measured;
+}
+
+}  // namespace tilewise::cli
