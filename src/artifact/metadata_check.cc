@@ -245,8 +245,11 @@ Status check_provenance(const model::Provenance& provenance) {
     const auto& source = provenance.sources[i];
     const std::string where = fmt::format("provenance.sources[{}]", i);
     TILEWISE_RETURN_IF_ERROR(check_text(where + ".file", source.file, 1, kMaxNoteBytes));
-    if (source.file.find('/') != std::string::npos) {
-      return wrong(where + ".file", "a base name", fmt::format("\"{}\"", source.file));
+    const bool is_inside =
+        source.file.front() != '/' && source.file.find("..") == std::string::npos;
+    if (!is_inside) {
+      return wrong(where + ".file", "a path inside the checkpoint's folder",
+                   fmt::format("\"{}\"", source.file));
     }
     TILEWISE_RETURN_IF_ERROR(
         check_text(where + ".sha256", source.sha256, kSha256Digits, kSha256Digits));

@@ -1,10 +1,10 @@
 #include "compile/verify.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <set>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -41,30 +41,32 @@ bool has_shape(const Tensor& tensor, const std::vector<int64_t>& shape) {
   return tensor.shape == shape && tensor.values.size() == element_count(shape);
 }
 
-/// Exponents of all ones are infinities and NaNs. One OR over everything, which compilers turn into
-/// vector code.
+/// Exponents of all ones are infinities and NaNs: one more carries into the sign. And, add and or
+/// over everything, which compilers turn into vector code.
 template <class Bits>
-bool all_finite(const std::byte* data, size_t count, Bits exponent) {
-  bool is_bad = false;
-  for (size_t i = 0; i < count; ++i) {
+bool all_finite(std::span<const std::byte> data, int mantissa_bits) {
+  const auto lowest = static_cast<Bits>(Bits{1} << mantissa_bits);
+  const auto sign = static_cast<Bits>(Bits{1} << (8 * sizeof(Bits) - 1));
+  const auto exponent = static_cast<Bits>(sign - lowest);
+  Bits carries = 0;
+  for (size_t i = 0; i < data.size(); i += sizeof(Bits)) {
     Bits bits = 0;
-    std::memcpy(&bits, data + i * sizeof bits, sizeof bits);
-    is_bad |= (bits & exponent) == exponent;
+    std::memcpy(&bits, data.data() + i, sizeof bits);
+    carries |= static_cast<Bits>((bits & exponent) + lowest);
   }
-  return !is_bad;
+  return (carries & sign) == 0;
 }
 
 bool is_finite(const std::vector<float>& values) {
-  return all_finite<uint32_t>(std::as_bytes(std::span(values)).data(), values.size(), 0x7f800000U);
+  return all_finite<uint32_t>(std::as_bytes(std::span(values)), 23);
 }
 
 bool is_finite(const OutputTensor& tensor) {
-  const auto* data = tensor.data.data();
   switch (tensor.type) {
     case artifact::DataType::f32:
-      return all_finite<uint32_t>(data, tensor.data.size() / 4, 0x7f800000U);
+      return all_finite<uint32_t>(tensor.data, 23);
     case artifact::DataType::bf16:
-      return all_finite<uint16_t>(data, tensor.data.size() / 2, 0x7f80U);
+      return all_finite<uint16_t>(tensor.data, 7);
     case artifact::DataType::bytes:
       return true;
   }
