@@ -114,12 +114,14 @@ def golden_rows(inputs, max_tokens, forward):
             row, texts = {"left": item[0], "right": item[1]}, (render(item[0]), render(item[1]))
         else:
             row, texts = {"text": item}, (render(item),)
-        whole = TOKENIZER(*texts)
-        cut = TOKENIZER(*texts, truncation="longest_first", max_length=max_tokens)
+        # As lists of one: a single call takes an empty second text for none at all.
+        lists = [[text] for text in texts]
+        whole = TOKENIZER(*lists)
+        cut = TOKENIZER(*lists, truncation="longest_first", max_length=max_tokens)
         with torch.no_grad():
-            output = forward(torch.tensor([cut["input_ids"]]), torch.tensor([cut["token_type_ids"]]))
-        rows.append({"input": row, "ids": cut["input_ids"], "types": cut["token_type_ids"],
-                     "truncated": len(whole["input_ids"]) > max_tokens,
+            output = forward(torch.tensor(cut["input_ids"]), torch.tensor(cut["token_type_ids"]))
+        rows.append({"input": row, "ids": cut["input_ids"][0], "types": cut["token_type_ids"][0],
+                     "truncated": len(whole["input_ids"][0]) > max_tokens,
                      **{key: numbers(value) for key, value in output.items()}})
     return rows
 
