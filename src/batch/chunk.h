@@ -41,6 +41,7 @@ class Chunk {
   explicit Chunk(const Question& question);
 
   rows::LineReader::Chunk input;
+  double fraction = -1;  ///< of the input bytes up to the end of this chunk; see LineReader
 
   /// Parses, scores and writes the input's lines into the fields below. Does not throw.
   void answer(engine::Worker& worker);

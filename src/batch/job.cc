@@ -65,6 +65,7 @@ class Job {
     TILEWISE_RETURN_IF_ERROR(status);
     if (chunk.input.lines.empty()) return false;
     rows_read_ += static_cast<int64_t>(chunk.input.lines.size());
+    chunk.fraction = reader_.fraction();
     pipeline_.submit();
     return true;
   }
@@ -77,7 +78,7 @@ class Job {
     progress_.rows += static_cast<int64_t>(chunk.input.lines.size());
     progress_.rejected += static_cast<int64_t>(chunk.rejected.size());
     progress_.tokens += chunk.tokens;
-    progress_.fraction = reader_.fraction();
+    progress_.fraction = chunk.fraction;
     progress_.seconds = seconds_between(start_, SteadyClock().now());
     return {};
   }

@@ -13,12 +13,10 @@
 namespace tilewise::rows {
 namespace {
 
-constexpr size_t kChunkBytes = size_t{1} << 20;
+constexpr size_t kChunkBytes = size_t{32} << 10;
 constexpr size_t kBlockBytes = size_t{128} << 10;
-constexpr size_t kKeptBytes =
-    4 * kChunkBytes;  // more than this, and memory is given back after a long line
-constexpr int kStopPollMs =
-    100;  // how often a reader that waits for input looks whether it should stop
+constexpr size_t kKeptBytes = size_t{4} << 20;  // after a long line, more than this is given back
+constexpr int kStopPollMs = 100;  // a reader that waits looks so often whether it should stop
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 bool is_standard_input(const std::string& path) { return path == "-"; }

@@ -78,7 +78,7 @@ class LineReader {
   };
   enum class Wait { for_input, never };
 
-  /// Fills `chunk` with up to `max_lines` lines (fewer when they are long: about 1 MB a chunk, a
+  /// Fills `chunk` with up to `max_lines` lines (fewer when they are long: about 32 KB a chunk, a
   /// single longer line excepted). Empty lines are skipped but counted. Of a line over
   /// kMaxLineBytes only a little more than that is kept, and RowParser refuses it. Returns what
   /// there is rather than wait for more; when there is nothing, `Wait` decides. No lines left:
@@ -88,7 +88,8 @@ class LineReader {
 
   bool at_end() const;
 
-  /// Share of all input bytes that has been read; negative where an input has no size (a pipe).
+  /// Share of all input bytes that has been given out; negative where an input has no size (a
+  /// pipe).
   double fraction() const;
 
  private:
