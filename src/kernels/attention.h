@@ -10,7 +10,8 @@
 namespace tilewise::kernels {
 
 struct AttentionArgs {
-  const void* qkv = nullptr;          ///< rows x 3 x section: Q, K, V side by side, activation type
+  const void* qkv = nullptr;          ///< rows x 3 x section: Q, K, V side by side, activation type; kRowSlack
+                                      ///< (linear.h) more rows may be read, and never matter
   int64_t qkv_stride = 0;             ///< bytes between rows; a multiple of 64
   int32_t section = 0;                ///< columns of each of Q, K, V: heads * head_dim rounded up to 32
   void* context = nullptr;            ///< rows x section, activation type; columns past heads * head_dim are left alone

@@ -13,9 +13,9 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
-#include "kernels/bf16_amx-inl.h"
-#include "kernels/gelu-inl.h"
+#include "kernels/elements-inl.h"
 #include "kernels/linear.h"
 
 namespace tilewise::kernels::HWY_NAMESPACE {
@@ -59,6 +59,9 @@ struct Visit {
   OutputHalf output[2];      ///< of complete sums; no rows otherwise
 };
 
+template <OutputType kOutputType>
+using OutputElement = std::conditional_t<kOutputType == OutputType::fp32, float, uint16_t>;
+
 /// Turns complete sums into output, a row of 32 columns at a time.
 template <Fused kFused, OutputType kOutputType>
 class RowFinisher {
@@ -87,6 +90,8 @@ class RowFinisher {
   }
 
  private:
+  using Element = OutputElement<kOutputType>;
+
   HWY_INLINE bool begin_second_half() {
     sums_ = second_sums_;
     output_ = second_.first_row;
@@ -105,12 +110,7 @@ class RowFinisher {
         low = GeluFast(d, low);
         high = GeluFast(d, high);
       }
-      if constexpr (kOutputType == OutputType::fp32) {
-        hn::Store(low, d, reinterpret_cast<float*>(output) + column);
-        hn::Store(high, d, reinterpret_cast<float*>(output) + column + lanes);
-      } else {
-        StoreBf16(d, low, high, reinterpret_cast<uint16_t*>(output) + column);
-      }
+      store_pair(d, low, high, reinterpret_cast<Element*>(output) + column);
     }
   }
 
@@ -300,7 +300,7 @@ class TileLinear {
       20;  // of a panel's sub-panel that stays in the first-level cache: 40 KB
   static constexpr int kStepsOfRange = 16;  // when one range does not hold all k: room for the sums
   static constexpr int kBlocksOfGroup = 4;
-  static constexpr int64_t kOutputBytes = kOutputType == OutputType::fp32 ? 4 : 2;
+  static constexpr int64_t kOutputBytes = sizeof(OutputElement<kOutputType>);
 
   int64_t panel_bytes() const { return k_steps_ * kPanelStepBytes; }
 

@@ -21,15 +21,22 @@ struct TileUnit {
   void (*begin_pass)();
   void (*end_pass)();
   LinearFn linear;
+  AttentionFn attention;
+  AttentionScratchFn attention_scratch;
 };
 
-inline const TileUnit kTileModel = {"model", tile_model::begin_pass, tile_model::end_pass,
-                                    tile_model::linear};
+inline const TileUnit kTileModel = {"model",
+                                    tile_model::begin_pass,
+                                    tile_model::end_pass,
+                                    tile_model::linear,
+                                    tile_model::attention,
+                                    tile_model::attention_scratch};
 #if defined(__x86_64__)
-inline const TileUnit kTileHardware = {"hardware", amx::begin_pass, amx::end_pass, amx::linear};
+inline const TileUnit kTileHardware = {"hardware",  amx::begin_pass, amx::end_pass,
+                                       amx::linear, amx::attention,  amx::attention_scratch};
 inline bool has_amx() { return supports(cpu_features(), Isa::amx); }
 #else
-inline const TileUnit kTileHardware = {"hardware", nullptr, nullptr, nullptr};
+inline const TileUnit kTileHardware = {"hardware", nullptr, nullptr, nullptr, nullptr, nullptr};
 inline bool has_amx() { return false; }
 #endif
 

@@ -9,9 +9,8 @@
 #include <cstring>
 
 namespace tilewise::kernels {
-namespace {
 
-/// The interface of HardwareTiles. Every thread has its own tiles.
+/// The interface of HardwareTiles. Every thread has its own tiles, which all files share.
 class ModelTiles {
  public:
   static void configure() {
@@ -117,5 +116,4 @@ class ModelTiles {
   }
 };
 
-}  // namespace
 }  // namespace tilewise::kernels

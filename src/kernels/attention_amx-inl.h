@@ -1,0 +1,378 @@
+// attention.h on a tile unit, for heads of 32 or 64 dimensions in bf16. A template over the tile
+// unit, as linear_amx-inl.h is.
+//
+// The work is cut into one head and up to 16 queries of a sequence at a time, and passes through
+// four stages:
+//   score      scores = Q K^T                                  (tiles)
+//   softmax    weights = exp2(scores - their maximum), bf16    (vectors)
+//   weigh      context = weights V, sums = weights 1           (tiles)
+//   normalise  context / sums                                  (vectors)
+// Tile and vector stages of different pieces take turns in the program, so that the processor
+// overlaps them. The sums are those of the rounded weights that were really used, so they sum to 1.
+//
+// A sequence is computed by itself: scores of tokens beyond its end never get a weight, their
+// values are taken as zero.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/attention.h"
+#include "kernels/attention_pack_amx-inl.h"
+#include "kernels/elements-inl.h"
+
+namespace tilewise::kernels::HWY_NAMESPACE {
+namespace {
+
+constexpr int kQueries = 16;  // of one piece: the rows of a tile
+
+/// One head and up to kQueries queries of one sequence.
+struct Piece {
+  int sequence = 0;
+  int head = 0;
+  int query = 0;  ///< the first one
+
+  int first_row = 0;  ///< of the sequence
+  int tokens = 0;     ///< of the sequence; 0 before the first piece and behind the last one
+
+  int parity = 0;       ///< alternates from piece to piece
+  int head_parity = 0;  ///< alternates from head to head
+
+  bool exists() const { return tokens > 0; }
+  int queries() const { return tokens - query < kQueries ? tokens - query : kQueries; }
+  bool starts_head() const { return query == 0; }
+};
+
+/// The pieces in order: sequences, their heads, their queries.
+class Pieces {
+ public:
+  explicit Pieces(const AttentionArgs& args) : args_(args) {}
+
+  Piece first() const { return from_sequence(0, Piece()); }
+
+  Piece after(Piece piece) const {
+    if (!piece.exists()) return piece;
+    piece.parity ^= 1;
+    piece.query += kQueries;
+    if (piece.query < piece.tokens) return piece;
+    piece.query = 0;
+    piece.head_parity ^= 1;
+    if (++piece.head < args_.heads) return piece;
+    return from_sequence(piece.sequence + 1, piece);
+  }
+
+ private:
+  /// The first piece of the first sequence from `sequence` on that has tokens.
+  Piece from_sequence(int sequence, Piece piece) const {
+    piece.head = 0;
+    piece.tokens = 0;
+    for (; sequence < args_.sequences && !piece.exists(); ++sequence) {
+      piece.sequence = sequence;
+      piece.first_row = args_.offsets[sequence];
+      piece.tokens = args_.offsets[sequence + 1] - piece.first_row;
+    }
+    return piece;
+  }
+
+  const AttentionArgs& args_;
+};
+
+/// Where the parts of the scratch lie: bytes from its beginning, for sequences of up to `longest`
+/// tokens. Everything is there twice: one is written while the other is read.
+struct ScratchLayout {
+  int64_t keys[2], values[2], scores[2], weights[2], context[2], bytes;
+
+  ScratchLayout(int longest, int head_dim) {
+    const int64_t depth = (head_dim + 31) / 32;
+    bytes = 0;
+    take(keys, key_tiles(longest) * depth * kTileBytes);
+    take(values, weight_tiles(longest) * 2 * depth * kTileBytes);
+    take(scores, kQueries * score_stride(longest));
+    take(weights, kQueries * weight_stride(longest));
+    take(context, (2 * depth + 1) * kTileBytes);
+  }
+
+  /// Tiles of 16 keys.
+  static int64_t key_tiles(int tokens) { return (tokens + 15) / 16; }
+  /// Tiles of 32 weights.
+  static int64_t weight_tiles(int tokens) { return (tokens + 31) / 32; }
+  /// Bytes between rows; an odd number of cache lines, so that the rows of a tile fall into
+  /// different cache sets.
+  static int64_t score_stride(int tokens) { return (key_tiles(tokens) | 1) * kTileRowBytes; }
+  static int64_t weight_stride(int tokens) { return (weight_tiles(tokens) | 1) * kTileRowBytes; }
+
+ private:
+  void take(int64_t (&twice)[2], int64_t size) {
+    twice[0] = bytes;
+    twice[1] = bytes + size;
+    bytes += 2 * size;
+  }
+};
+
+/// 2^x for x <= 0, relative error at most 7.5e-5, which rounding to bf16 (2e-3) drowns; 0 for x <=
+/// -127, NaN for NaN.
+template <class D, class V>
+HWY_INLINE V exp2_weight(D d, V x) {
+  static constexpr float kTerms[] = {0.999928057f, 0.693260968f, 0.242611125f, 0.0551716685f};
+  return Exp2By(d, x, kTerms);
+}
+
+/// The softmax of up to kQueries rows of scores, without the division: exp2(score - the largest
+/// score of the row), in bf16.
+class Softmax {
+ public:
+  explicit Softmax(int tokens)
+      : last_((tokens - 1) / lanes() * lanes()),
+        padded_(static_cast<int>(32 * ScratchLayout::weight_tiles(tokens))),
+        valid_(hn::FirstN(Tag(), static_cast<size_t>(tokens - last_))) {}
+
+  /// The largest score. Apart from the weights because it is a chain of dependent steps: the rows'
+  /// chains overlap.
+  HWY_INLINE float largest(const float* scores) const {
+    const Tag d;
+    auto most = tail(scores);
+    for (int i = 0; i < last_; i += lanes()) most = hn::Max(most, hn::Load(d, scores + i));
+    return hn::GetLane(hn::MaxOfLanes(d, most));
+  }
+
+  /// The weights, and zeros behind them up to a multiple of 32.
+  HWY_INLINE void weigh(const float* HWY_RESTRICT scores, float largest,
+                        uint16_t* HWY_RESTRICT weights) const {
+    const Tag d;
+    const auto most = hn::Set(d, largest);
+    const auto weight = [d, most](auto score)
+                            HWY_ATTR { return exp2_weight(d, hn::Sub(score, most)); };
+    int i = 0;
+    for (; i + lanes() < last_; i += 2 * lanes()) {
+      store_pair(d, weight(hn::Load(d, scores + i)), weight(hn::Load(d, scores + i + lanes())),
+                 weights + i);
+    }
+    if (i < last_) {
+      store_pair(d, weight(hn::Load(d, scores + i)), weight(tail(scores)), weights + i);
+    } else {
+      store_pair(d, weight(tail(scores)), hn::Zero(d), weights + i);
+    }
+    for (i += 2 * lanes(); i < padded_; i += 2 * lanes())
+      store_pair(d, hn::Zero(d), hn::Zero(d), weights + i);
+  }
+
+ private:
+  using Tag = hn::ScalableTag<float>;
+  static HWY_INLINE int lanes() { return static_cast<int>(hn::Lanes(Tag())); }
+
+  /// The last vector of scores; beyond the tokens -infinity, which gets no weight.
+  HWY_INLINE hn::VFromD<Tag> tail(const float* scores) const {
+    return hn::IfThenElse(valid_, hn::Load(Tag(), scores + last_),
+                          hn::Set(Tag(), -__builtin_inff()));
+  }
+
+  int last_;  // the first token of the last vector
+  int padded_;
+  hn::Mask<Tag> valid_;
+};
+
+/// Tiles: 0 to 3 scores or context, 4 and 5 queries, 4 also the sums and 5 the weights, 6 keys or
+/// values, 7 ones.
+template <class Tiles, int kDepth>
+class TileAttention {
+ public:
+  TileAttention(const AttentionArgs& args, int longest) : args_(args), layout_(longest, kHeadDim) {}
+
+  /// Five pieces are under way at a time. Tile stages read what was written a turn ago, so that
+  /// they need not wait for it, and run while the vector stages behind them in the program keep the
+  /// processor busy.
+  void run() {
+    Tiles::template load<7>(kOnes, 0);
+    const Pieces pieces(args_);
+    Piece second_before, before, current, next, second_next = pieces.first();
+    do {
+      if (next.exists()) score(next);
+      if (before.exists()) weigh(before);
+      if (second_next.exists() && second_next.starts_head()) pack_keys(second_next);
+      if (current.exists() && current.starts_head()) pack_values(current);
+      if (current.exists()) softmax(current);
+      if (second_before.exists()) normalise(second_before);
+      second_before = before;
+      before = current;
+      current = next;
+      next = second_next;
+      second_next = pieces.after(second_next);
+    } while (second_before.exists() || before.exists() || current.exists() || next.exists());
+  }
+
+ private:
+  static constexpr int kHeadDim = 32 * kDepth;
+  static constexpr int64_t kHeadBytes = 64 * kDepth;
+  static constexpr uint32_t kOneBf16Pair = 0x3f803f80U;
+  alignas(64) static constexpr uint32_t kOnes[16] = {
+      kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair,
+      kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair,
+      kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair};
+
+  void score(const Piece& piece) {
+    const char* queries = token(piece, 0, piece.query);
+    Tiles::template load<4>(queries, args_.qkv_stride);
+    if constexpr (kDepth == 2) Tiles::template load<5>(queries + 64, args_.qkv_stride);
+    const int tiles = static_cast<int>(ScratchLayout::key_tiles(piece.tokens));
+    for (int tile = 0; tile < tiles; tile += 4) {
+      score_tile<0>(piece, tile);
+      if (tile + 1 < tiles) score_tile<1>(piece, tile + 1);
+      if (tile + 2 < tiles) score_tile<2>(piece, tile + 2);
+      if (tile + 3 < tiles) score_tile<3>(piece, tile + 3);
+    }
+  }
+
+  /// 16 keys.
+  template <int kSums>
+  HWY_INLINE void score_tile(const Piece& piece, int tile) {
+    const char* keys = at<char>(layout_.keys[piece.head_parity]) + tile * kDepth * kTileBytes;
+    Tiles::template zero<kSums>();
+    Tiles::template load<6>(keys, kTileRowBytes);
+    Tiles::template multiply_add_bf16<kSums, 4, 6>();
+    if constexpr (kDepth == 2) {
+      Tiles::template load<6>(keys + kTileBytes, kTileRowBytes);
+      Tiles::template multiply_add_bf16<kSums, 5, 6>();
+    }
+    Tiles::template store<kSums>(at<char>(layout_.scores[piece.parity]) + tile * kTileRowBytes,
+                                 ScratchLayout::score_stride(piece.tokens));
+  }
+
+  void softmax(const Piece& piece) {
+    const int64_t score_stride = ScratchLayout::score_stride(piece.tokens) / 4;
+    const int64_t weight_stride = ScratchLayout::weight_stride(piece.tokens) / 2;
+    const float* scores = at<float>(layout_.scores[piece.parity]);
+    const Softmax rows(piece.tokens);
+    float largest[kQueries];
+    for (int i = 0; i < piece.queries(); ++i) largest[i] = rows.largest(scores + i * score_stride);
+    for (int i = 0; i < piece.queries(); ++i) {
+      rows.weigh(scores + i * score_stride, largest[i],
+                 at<uint16_t>(layout_.weights[piece.parity]) + i * weight_stride);
+    }
+  }
+
+  void weigh(const Piece& piece) {
+    Tiles::template zero<0>();
+    Tiles::template zero<1>();
+    if constexpr (kDepth == 2) {
+      Tiles::template zero<2>();
+      Tiles::template zero<3>();
+    }
+    Tiles::template zero<4>();
+    const char* weights = at<char>(layout_.weights[piece.parity]);
+    const char* values = at<char>(layout_.values[piece.head_parity]);
+    for (int64_t left = ScratchLayout::weight_tiles(piece.tokens); left > 0; --left) {
+      Tiles::template load<5>(weights, ScratchLayout::weight_stride(piece.tokens));
+      weigh_tile<0>(values);
+      weigh_tile<1>(values);
+      if constexpr (kDepth == 2) {
+        weigh_tile<2>(values);
+        weigh_tile<3>(values);
+      }
+      Tiles::template multiply_add_bf16<4, 5, 7>();
+      weights += kTileRowBytes;
+      values += 2 * kDepth * kTileBytes;
+    }
+    char* context = at<char>(layout_.context[piece.parity]);
+    Tiles::template store<0>(context, kTileRowBytes);
+    Tiles::template store<1>(context + kTileBytes, kTileRowBytes);
+    if constexpr (kDepth == 2) {
+      Tiles::template store<2>(context + 2 * kTileBytes, kTileRowBytes);
+      Tiles::template store<3>(context + 3 * kTileBytes, kTileRowBytes);
+    }
+    Tiles::template store<4>(context + 2 * kDepth * kTileBytes, kTileRowBytes);
+  }
+
+  template <int kSums>
+  HWY_INLINE void weigh_tile(const char* values) {
+    Tiles::template load<6>(values + kSums * kTileBytes, kTileRowBytes);
+    Tiles::template multiply_add_bf16<kSums, 5, 6>();
+  }
+
+  void normalise(const Piece& piece) {
+    const hn::ScalableTag<float> d;
+    const int lanes = static_cast<int>(hn::Lanes(d));
+    constexpr int kTileFloats = kTileBytes / 4;
+    const float* context = at<float>(layout_.context[piece.parity]);
+    const float* sums = context + 2 * kDepth * kTileFloats;
+    char* output = static_cast<char*>(args_.context) +
+                   (piece.first_row + piece.query) * args_.context_stride + piece.head * kHeadBytes;
+    for (int query = 0; query < piece.queries(); ++query) {
+      const auto inverse = hn::Set(d, 1.0f / sums[16 * query]);
+      for (int half = 0; half < kDepth; ++half) {
+        const float* even = context + 2 * half * kTileFloats + 16 * query;
+        for (int i = 0; i < 16; i += lanes) {
+          store_interleaved(d, hn::Mul(inverse, hn::Load(d, even + i)),
+                            hn::Mul(inverse, hn::Load(d, even + kTileFloats + i)),
+                            reinterpret_cast<uint16_t*>(output) + 32 * half + 2 * i);
+        }
+      }
+      output += args_.context_stride;
+    }
+  }
+
+  void pack_keys(const Piece& piece) {
+    char* tile = at<char>(layout_.keys[piece.head_parity]);
+    for (int first = 0; first < piece.tokens; first += 16) {
+      for (int half = 0; half < kDepth; ++half, tile += kTileBytes) {
+        transpose_keys(token(piece, 1, first) + 64 * half, args_.qkv_stride, tile);
+      }
+    }
+  }
+
+  void pack_values(const Piece& piece) {
+    const int pairs = static_cast<int>(16 * ScratchLayout::weight_tiles(piece.tokens));
+    for (int pair = 0; pair < pairs; ++pair) {
+      const char* even = token(piece, 2, 2 * pair);
+      const char* odd = 2 * pair + 1 < piece.tokens ? even + args_.qkv_stride : nullptr;
+      char* row = at<char>(layout_.values[piece.head_parity]) +
+                  pair / 16 * 2 * kDepth * kTileBytes + pair % 16 * kTileRowBytes;
+      if (2 * pair < piece.tokens) {
+        for (int half = 0; half < kDepth; ++half, row += 2 * kTileBytes) {
+          pair_values(even + 64 * half, odd == nullptr ? nullptr : odd + 64 * half, row,
+                      row + kTileBytes);
+        }
+      } else {
+        for (int half = 0; half < 2 * kDepth; ++half, row += kTileBytes)
+          __builtin_memset(row, 0, kTileRowBytes);
+      }
+    }
+  }
+
+  /// A token of the sequence in Q (part 0), K (1) or V (2), at this head.
+  const char* token(const Piece& piece, int part, int index) const {
+    return static_cast<const char*>(args_.qkv) + (piece.first_row + index) * args_.qkv_stride +
+           (part * args_.section) * int64_t{2} + piece.head * kHeadBytes;
+  }
+
+  template <class T>
+  T* at(int64_t offset) const {
+    return reinterpret_cast<T*>(static_cast<char*>(args_.scratch) + offset);
+  }
+
+  const AttentionArgs& args_;
+  ScratchLayout layout_;
+};
+
+/// Whether tile_attention takes heads of this size.
+inline bool suits_tiles(int head_dim) { return head_dim == 32 || head_dim == 64; }
+
+inline size_t tile_attention_scratch(int longest, int head_dim) {
+  return static_cast<size_t>(ScratchLayout(longest, head_dim).bytes);
+}
+
+template <class Tiles>
+void tile_attention(const AttentionArgs& args) {
+  int longest = 0;
+  for (int i = 0; i < args.sequences; ++i) {
+    const int tokens = args.offsets[i + 1] - args.offsets[i];
+    if (tokens > longest) longest = tokens;
+  }
+  if (args.head_dim == 32) {
+    TileAttention<Tiles, 1>(args, longest).run();
+  } else {
+    TileAttention<Tiles, 2>(args, longest).run();
+  }
+}
+
+}  // namespace
+}  // namespace tilewise::kernels::HWY_NAMESPACE
