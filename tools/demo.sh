@@ -35,7 +35,7 @@ run() {
   "$@" 2>>"$log" || { tail -n 20 "$log" >&2; return 1; }
 }
 
-bench() { "$tilewise" bench "$model" --task "$1" --input "$2" --scenario "$3" --json; }
+bench() { "$tilewise" bench "$model" --task "$1" --input "$2" --scenario "$3" --warmup 0.5 --seconds 2 --json; }
 
 tools/fetch_backbone.sh "$backbone"
 run "compiling $example/model to bf16" \

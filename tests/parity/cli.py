@@ -2,12 +2,15 @@
 import json
 import os
 import pathlib
+import platform
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "product-search"
-LEVELS = ("portable", "neon", "avx2", "avx512", "avx512_bf16", "amx")
+LEVELS = ("portable", "avx2", "avx512", "avx512_bf16", "amx") if platform.machine() == "x86_64" else ("neon",)
+# What runs where a precision has no kernels of a level's own.
+RUNS_ON = {("fp32", "avx512_bf16"): "avx512", ("fp32", "amx"): "avx512"}
 CANNOT_RUN_HERE = 4  # exit code
 SKIPPED = 77         # exit code that ctest takes for "skipped"
 
@@ -62,9 +65,9 @@ class Tilewise:
     def predict_lines(self, model, task, rows, isa=None, more=()):
         return self.call("predict", model, "--task", task, *more, isa=isa, stdin=to_lines(rows)).splitlines()
 
-    def predict(self, model, task, rows, isa=None, more=()):
+    def predict(self, model, task, rows, isa=None, more=("--logits",)):
         """One answer a row, in order."""
-        answers = [json.loads(line) for line in self.predict_lines(model, task, rows, isa, ("--logits", *more))]
+        answers = [json.loads(line) for line in self.predict_lines(model, task, rows, isa, more)]
         if len(answers) != len(rows):
             raise AssertionError(f"{len(rows)} rows in, {len(answers)} answers out")
         return answers
@@ -74,17 +77,25 @@ class Tilewise:
         self.call("batch", model, "--task", task, "--input", path, "--output", output, *more, isa=isa)
         return [answer for part in sorted(pathlib.Path(output).glob("part-*.jsonl")) for answer in read_rows(part)]
 
-    def levels(self, model, task, row):
-        """The instruction-set levels that run on this machine, each tried with one row; the others are named as skipped."""
+    def levels(self, model, precision):
+        """The levels with kernels of their own for `precision` that this machine runs, each seen to run; the others are named."""
         here = []
         for level in LEVELS:
-            done = self.run("predict", model, "--task", task, isa=level, stdin=to_lines([row]))
-            if done.returncode == 0:
-                here.append(level)
-            elif done.returncode == CANNOT_RUN_HERE:
+            done = self.run("bench", model, "--tokens", "8", "--seconds", "0.01", "--warmup", "0", "--json", *self.first_task(model), isa=level)
+            if done.returncode == CANNOT_RUN_HERE:
                 print(f"skipped: {level} does not run on this machine")
-            else:
+                continue
+            if done.returncode != 0:
                 raise AssertionError(f"TILEWISE_ISA={level} ended with {done.returncode}:\n{done.stderr}")
+            ran, due = json.loads(done.stdout)["isa"], RUNS_ON.get((precision, level), level)
+            if ran != due:
+                raise AssertionError(f"TILEWISE_ISA={level} ran {ran} in {precision}, not {due}")
+            if due == level:
+                here.append(level)  # else the same kernels again
         if not here:
             raise AssertionError("no instruction-set level runs on this machine")
         return here
+
+    def first_task(self, model):
+        tasks = json.loads(self.call("inspect", model, "--json"))["tasks"]
+        return ["--task", tasks[0]["name"]]

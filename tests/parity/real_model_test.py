@@ -63,7 +63,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for precision, limit in LIMITS.items():
             model = tilewise.compile(model_folder, f"{folder}/{precision}.tw", precision, backbone_folder)
-            for level in tilewise.levels(model, "clinc150", {"text": "hello"}):
+            for level in tilewise.levels(model, precision):
                 for name, task in tasks.items():
                     due = [reference for reference in references if reference["task"] == name]
                     answers = tilewise.predict(model, name, [as_row(reference) for reference in due], level)
