@@ -20,7 +20,7 @@ function(tilewise_test name)
   list(TRANSFORM ARG_DEPS PREPEND tilewise_)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} ${ARG_LIBRARIES} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE TILEWISE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST NO_PRETTY_VALUES PROPERTIES TIMEOUT 600)
 endfunction()
 
 # tilewise_benchmark(NAME SOURCES ... DEPS folder...): a Google Benchmark program, named NAME.
