@@ -19,6 +19,25 @@ constexpr int kFp32Rows = 6, kWidenedRows = 6, kRegisterVectors = 4;  // 32 of 4
 constexpr int kFp32Rows = 3, kWidenedRows = 3, kRegisterVectors = 4;  // 16 of 4
 #endif
 
+/// sums[j] += *left * right[j]: one value of a row times one step.
+HWY_INLINE void multiply_row(const float* left, const Floats (&right)[kRegisterVectors],
+                             Floats (&sums)[kRegisterVectors]) {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+  // In assembly, because compilers hoist the broadcasts of high blocks and then spill.
+  Floats value;
+  asm("vbroadcastss %[left],%[value]\n\t"
+      "vfmadd231ps %[r0],%[value],%[s0]\n\t"
+      "vfmadd231ps %[r1],%[value],%[s1]"
+      : [value] "=&v"(value.raw), [s0] "+v"(sums[0].raw), [s1] "+v"(sums[1].raw)
+      : [left] "m"(*left), [r0] "v"(right[0].raw), [r1] "v"(right[1].raw));
+#else
+  const FloatTag d;
+  const Floats value = hn::Set(d, *left);
+  HWY_UNROLL(8)
+  for (int j = 0; j < kRegisterVectors; ++j) sums[j] = hn::MulAdd(value, right[j], sums[j]);
+#endif
+}
+
 /// One k a step; a fused multiply-add where the target has one.
 struct Fp32Dot {
   using Element = float;
@@ -36,9 +55,7 @@ struct Fp32Dot {
     }
     HWY_UNROLL(16)
     for (int i = 0; i < kRows; ++i) {
-      const Floats l = hn::Set(d, *reinterpret_cast<const float*>(left.row(i) + offset));
-      HWY_UNROLL(8)
-      for (int j = 0; j < kVectors; ++j) sums.v[i][j] = hn::MulAdd(l, r[j], sums.v[i][j]);
+      multiply_row(reinterpret_cast<const float*>(left.row(i) + offset), r, sums.v[i]);
     }
   }
 };
@@ -54,6 +71,8 @@ struct WidenedDot {
   static HWY_INLINE void step(const Rows<kRows>& left, int64_t offset, const char* right,
                               Sums<kRows, kVectors>& sums) {
     multiply_half<kRows, 0>(left, offset, right, sums);
+    // Loaded again for the odd k: keeping the pairs would take registers that the sums need.
+    asm("" : "+r"(right));
     multiply_half<kRows, 1>(left, offset, right, sums);
   }
 
@@ -75,9 +94,8 @@ struct WidenedDot {
     }
     HWY_UNROLL(16)
     for (int i = 0; i < kRows; ++i) {
-      const Floats l = hn::Set(d, *reinterpret_cast<const float*>(left.row(i) + offset + 4 * kOdd));
-      HWY_UNROLL(8)
-      for (int j = 0; j < kVectors; ++j) sums.v[i][j] = hn::MulAdd(l, r[j], sums.v[i][j]);
+      const char* value = left.row(i) + offset + 4 * kOdd;
+      multiply_row(reinterpret_cast<const float*>(value), r, sums.v[i]);
     }
   }
 };
