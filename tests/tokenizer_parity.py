@@ -84,7 +84,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dump", required=True, help="the program tokenizer_dump")
     parser.add_argument("--folder", required=True, help="a folder with tokenizer.json")
-    parser.add_argument("--max-tokens", type=int, nargs="*", default=[16, 64, 65, 128])
+    parser.add_argument("--max-tokens", type=int, action="append", help="of pairs; may be given several times")
     parser.add_argument("files", nargs="+", type=pathlib.Path)
     options = parser.parse_args()
 
@@ -100,7 +100,7 @@ def main():
         total += len(texts)
         flat = [text for pair in pairs for text in pair]
         for strategy in ("longest_first", "only_first", "only_second") if pairs else ():
-            for max_tokens in options.max_tokens:
+            for max_tokens in options.max_tokens or [64, 65, 128]:
                 tokenizer.enable_truncation(max_tokens, strategy=strategy)
                 expected = [expected_pair(tokenizer, *pair) for pair in pairs]
                 found = dump(options.dump, options.folder, flat, "--pairs", strategy, str(max_tokens))

@@ -40,8 +40,9 @@ class AddedTokens {
 
   bool any(Stage stage) const { return start_count_[stage] != 0; }
 
-  /// Cuts `text` at the tokens of a stage, in order: on_text(std::string_view) for what lies between, never empty, and
-  /// on_token(id). The leftmost match counts, of those at one place the longest.
+  /// Cuts `text` at the tokens of a stage, in order: on_text(std::string_view) for what lies
+  /// between, never empty, and on_token(id). The leftmost match counts, of those at one place the
+  /// longest.
   template <class OnText, class OnToken>
   void split(Stage stage, std::string_view text, const CharacterTable& characters, OnText&& on_text,
              OnToken&& on_token) const {
@@ -49,10 +50,12 @@ class AddedTokens {
     for (Found found = find(stage, text, 0); found.begin < text.size();
          found = find(stage, text, found.end)) {
       const AddedTokenRecord& token = records_[found.record];
-      if (has(token, AddedTokenRecord::kSingleWord) && touches_word(text, found, characters)) continue;
+      if (has(token, AddedTokenRecord::kSingleWord) && touches_word(text, found, characters))
+        continue;
       size_t begin = found.begin;
       size_t end = found.end;
-      if (has(token, AddedTokenRecord::kLeftStrip)) begin = strip_left(text, begin, done, characters);
+      if (has(token, AddedTokenRecord::kLeftStrip))
+        begin = strip_left(text, begin, done, characters);
       if (has(token, AddedTokenRecord::kRightStrip)) end = strip_right(text, end, characters);
       if (done < begin) on_text(text.substr(done, begin - done));
       if (begin < end) on_token(token.id);
@@ -68,7 +71,9 @@ class AddedTokens {
     uint32_t record;
   };
 
-  static bool has(const AddedTokenRecord& token, uint32_t flag) { return (token.flags & flag) != 0; }
+  static bool has(const AddedTokenRecord& token, uint32_t flag) {
+    return (token.flags & flag) != 0;
+  }
 
   Found find(Stage stage, std::string_view text, size_t from) const {
     for (; (from = next_start(stage, text, from)) < text.size(); ++from) {
@@ -92,9 +97,10 @@ class AddedTokens {
 
   static bool touches_word(std::string_view text, const Found& found,
                            const CharacterTable& characters) {
-    const bool before = found.begin > 0 && characters.is_word(decode_last(text.substr(0, found.begin)));
-    const bool after = found.end < text.size() &&
-                       characters.is_word(decode(text.data() + found.end).code_point);
+    const bool before =
+        found.begin > 0 && characters.is_word(decode_last(text.substr(0, found.begin)));
+    const bool after =
+        found.end < text.size() && characters.is_word(decode(text.data() + found.end).code_point);
     return before || after;
   }
 

@@ -34,7 +34,8 @@ std::vector<Item> normalize(uint32_t c, const model::TokenizerSpec& spec) {
   const bool ideograph = spec.separate_cjk && is_cjk(c);
   std::vector<Item> items;
   for (const uint32_t part : spec.strip_accents ? decompose(c) : std::vector<uint32_t>{c}) {
-    // Marks are put into their canonical order as a part of decomposition, so only where that happens.
+    // Marks are put into their canonical order as a part of decomposition, so only where that
+    // happens.
     const uint8_t mark_class = spec.strip_accents ? combining_class(part) : uint8_t{0};
     if (spec.strip_accents && is_nonspacing_mark(part)) {
       if (mark_class == 0) items.push_back({CharacterKind::dropped, 0, 0});
@@ -67,7 +68,8 @@ class TableBuilder {
   }
 
  private:
-  /// Planes 4 to 13 are unassigned, 15 and 16 are for private use. Only their last two code points are none of it.
+  /// Planes 4 to 13 are unassigned, 15 and 16 are for private use. Only their last two code points
+  /// are none of it.
   static bool is_uniform(uint32_t first) {
     const uint32_t plane = first >> 16;
     return plane >= 4 && plane != 14 && (first & 0xFFFF) != 0x10000 - CharacterTable::kBlockSize;
@@ -87,7 +89,8 @@ class TableBuilder {
 
   /// Kind and, for a replaced character, the offset of its record.
   uint32_t action(uint32_t c) {
-    if (spec_.strip_accents && c >= kHangulFirst && c <= kHangulLast) return value(CharacterKind::hangul);
+    if (spec_.strip_accents && c >= kHangulFirst && c <= kHangulLast)
+      return value(CharacterKind::hangul);
     const std::vector<Item> items = normalize(c, spec_);
     if (items.empty()) return value(CharacterKind::dropped);
     const Item& only = items.front();
@@ -125,7 +128,8 @@ class TableBuilder {
   std::map<std::string, uint32_t> known_records_;
 };
 
-/// Whether a record begins at `offset`, ends within `records` and holds what for_each_item() may trust.
+/// Whether a record begins at `offset`, ends within `records` and holds what for_each_item() may
+/// trust.
 bool is_record(std::span<const uint8_t> records, size_t offset) {
   if (offset >= records.size()) return false;
   for (uint32_t left = records[offset++]; left > 0; --left) {
@@ -136,15 +140,19 @@ bool is_record(std::span<const uint8_t> records, size_t offset) {
     if (kind > static_cast<uint8_t>(CharacterKind::dropped)) return false;
     if (length > 4 || records.size() - offset < length) return false;
     const std::string_view bytes(reinterpret_cast<const char*>(records.data() + offset), length);
-    if (length > 0 && (!is_valid_utf8(bytes) || decode(bytes.data()).length != length)) return false;
+    if (length > 0 && (!is_valid_utf8(bytes) || decode(bytes.data()).length != length))
+      return false;
     offset += length;
   }
   return true;
 }
 
 Status broken(std::string what, std::string found) {
-  return invalid_input({.what = std::move(what), .where = "tokenizer tables", .expected = {},
-                        .found = std::move(found), .remedy = "compile the model again"});
+  return invalid_input({.what = std::move(what),
+                        .where = "tokenizer tables",
+                        .expected = {},
+                        .found = std::move(found),
+                        .remedy = "compile the model again"});
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// What BERT's normaliser makes of each code point, as a two-level table that is used where it lies. See TABLES.md.
+// What BERT's normaliser makes of each code point, as a two-level table that is used where it lies.
+// See TABLES.md.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,7 @@ namespace tilewise::text {
 /// What a character does to the words around it, after normalisation.
 enum class CharacterKind : uint8_t {
   word = 0,         ///< goes into the word as it is
-  space = 1,        ///< ends the word
+  space = 1,        ///< ends the word; one blank in the normalised text
   punctuation = 2,  ///< ends the word and is a word of its own
   ideograph = 3,    ///< the same, with spaces around it in the normalised text
   dropped = 4,      ///< as if it were not there
@@ -24,7 +25,8 @@ enum class CharacterKind : uint8_t {
 };
 inline constexpr uint32_t kCharacterKinds = 7;
 
-/// One character of a replacement. A dropped item puts nothing into the text, but no mark is ordered across it.
+/// One character of a replacement. A dropped item puts nothing into the text, but no mark is
+/// ordered across it.
 struct ReplacementItem {
   CharacterKind kind;
   uint8_t combining_class;
@@ -43,8 +45,8 @@ class CharacterTable {
                  std::span<const uint8_t> records)
       : blocks_(blocks.data()), entries_(entries), records_(records) {}
 
-  /// Whether every code point leads to an entry and every record lies within `records` and is UTF-8.
-  /// `blocks` must have kBlocks elements.
+  /// Whether every code point leads to an entry and every record lies within `records` and is
+  /// UTF-8. `blocks` must have kBlocks elements.
   Status validate() const;
 
   uint32_t entry(uint32_t code_point) const {

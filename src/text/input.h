@@ -13,12 +13,13 @@
 
 namespace tilewise::text {
 
-/// Sequences packed end to end, without padding. Cleared and reused between batches so that it stops allocating.
+/// Sequences packed end to end, without padding. Cleared and reused between batches so that it
+/// stops allocating.
 struct PackedTokens {
   std::vector<int32_t> ids;
-  std::vector<int32_t> types;        ///< token type of each id: 0, or 1 for the second of a pair
+  std::vector<int32_t> types;          ///< token type of each id: 0, or 1 for the second of a pair
   std::vector<int32_t> offsets = {0};  ///< sequences + 1
-  std::vector<bool> truncated;       ///< one a sequence
+  std::vector<bool> truncated;         ///< one a sequence
 
   int32_t sequences() const { return static_cast<int32_t>(offsets.size()) - 1; }
   int32_t tokens() const { return offsets.back(); }
@@ -26,7 +27,8 @@ struct PackedTokens {
 };
 
 /// Appends the text of `content` to `out`: itself, or the record through the template.
-/// Errors: invalid_input for a record where the task has no template, or that has none of the template's fields.
+/// Errors: invalid_input for a record where the task has no template, or that has none of the
+/// template's fields.
 Status render(const model::InputTemplate& record_template, const model::Content& content,
               std::string& out);
 
@@ -36,20 +38,22 @@ struct Kept {
   int64_t right;
 };
 
-/// The rule of Hugging Face's fast tokenizers for `left` + `right` tokens that must fit into `budget` (special tokens not
-/// counted); right = 0 for a single text. nullopt where the one side that may be cut would have no token left.
+/// The rule of Hugging Face's fast tokenizers for `left` + `right` tokens that must fit into
+/// `budget` (special tokens not counted); right = 0 for a single text. nullopt where the one side
+/// that may be cut would have no token left.
 std::optional<Kept> truncate(int64_t left, int64_t right, int64_t budget,
                              model::Truncation truncation);
 
-/// Builds [CLS] text [SEP] or [CLS] left [SEP] right [SEP] and appends it. One InputEncoder a thread (it owns scratch memory);
-/// the tokenizer is shared.
+/// Builds [CLS] text [SEP] or [CLS] left [SEP] right [SEP] and appends it. One InputEncoder a
+/// thread (it owns scratch memory); the tokenizer is shared.
 class InputEncoder {
  public:
   explicit InputEncoder(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {}
 
-  /// Errors (nothing is appended then): invalid_input when the input's shape is not the task's (a pair for a text task), the
-  /// record does not fit the template, max_tokens has no room for the special tokens, or only_first / only_second cannot make
-  /// the input short enough (Hugging Face fails there too). Empty text is a valid input: only special tokens.
+  /// Errors (nothing is appended then): invalid_input when the input's shape is not the task's (a
+  /// pair for a text task), the record does not fit the template, max_tokens has no room for the
+  /// special tokens, or only_first / only_second cannot make the input short enough (Hugging Face
+  /// fails there too). Empty text is a valid input: only special tokens.
   Status append(const model::Task& task, const model::Input& input, PackedTokens& out);
 
  private:

@@ -1,18 +1,18 @@
 // Reads fields of a JSON object that must be there and of one type, with errors that say where.
 #pragma once
 
-#include <simdjson.h>
-
 #include <cstdint>
 #include <string>
 #include <string_view>
+
+#include <simdjson.h>
 
 #include "base/status.h"
 
 namespace tilewise::text {
 
-/// An object of a parsed document and its place in the file, for messages ("tokenizer.json at model"). Valid as long as
-/// the document.
+/// An object of a parsed document and its place in the file, for messages ("tokenizer.json at
+/// model"). Valid as long as the document.
 class JsonObject {
  public:
   JsonObject(simdjson::dom::object object, std::string where)
@@ -79,8 +79,10 @@ class JsonObject {
 
   static std::string shown(simdjson::dom::element element) {
     switch (element.type()) {
-      case simdjson::dom::element_type::ARRAY: return "a list";
-      case simdjson::dom::element_type::OBJECT: return "an object";
+      case simdjson::dom::element_type::ARRAY:
+        return "a list";
+      case simdjson::dom::element_type::OBJECT:
+        return "an object";
       default: {
         std::string text = simdjson::minify(element);
         if (text.size() > 40) text = text.substr(0, 40) + "...";

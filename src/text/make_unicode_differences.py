@@ -5,7 +5,7 @@
 characters from a regular-expression crate, each of another Unicode version. This script asks the installed `tokenizers`
 about every code point and writes down the differences to the installed utf8proc, as ranges.
 
-    python make_unicode_differences.py > unicode_differences.h
+    python make_unicode_differences.py | clang-format > unicode_differences.h
 """
 import ctypes
 import ctypes.util

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "text/character_table.h"
@@ -10,12 +12,18 @@
 
 namespace tilewise::text {
 
-/// Passes the normalised characters of `text` on, in order: sink.put(kind, bytes, length), where kind is word, space,
-/// punctuation or ideograph. The bytes are valid during the call alone.
+/// Passes the normalised characters of `text` on, in order: sink.put(kind, bytes, length), where
+/// kind is word, space, punctuation or ideograph. The bytes are valid during the call alone.
+///
+/// A text that is normalised already passes unchanged, but only with MarkOrder::keep: a stripped
+/// mark may have kept others apart, which would now be ordered anew.
+enum class MarkOrder { canonical, keep };
+
 template <class Sink>
 class Normalizer {
  public:
-  Normalizer(const CharacterTable& table, Sink& sink) : table_(table), sink_(sink) {}
+  Normalizer(const CharacterTable& table, Sink& sink, MarkOrder order = MarkOrder::canonical)
+      : table_(table), sink_(sink), order_(order) {}
 
   void normalize(std::string_view text) {
     const char* const end = text.data() + text.size();
@@ -31,6 +39,10 @@ class Normalizer {
         case CharacterKind::hangul:
           put_syllable(code_point);
           break;
+        case CharacterKind::space:
+          put_marks();
+          sink_.put(kind, " ", 1);
+          break;
         default:
           put_marks();
           sink_.put(kind, p, length);
@@ -42,7 +54,7 @@ class Normalizer {
 
  private:
   void put(const ReplacementItem& item) {
-    if (item.combining_class != 0) {
+    if (item.combining_class != 0 && order_ == MarkOrder::canonical) {
       marks_.push_back(item);
       return;
     }
@@ -58,7 +70,8 @@ class Normalizer {
     marks_.clear();
   }
 
-  /// A syllable is L + V, or L + V + T, counted through (Unicode 15, 3.12). All lie in the block U+1100 to U+11FF.
+  /// A syllable is L + V, or L + V + T, counted through (Unicode 15, 3.12). All lie in the block
+  /// U+1100 to U+11FF.
   void put_syllable(uint32_t code_point) {
     constexpr uint32_t kVowels = 21, kTrailing = 28;
     const uint32_t index = code_point - 0xAC00;
@@ -76,6 +89,7 @@ class Normalizer {
 
   const CharacterTable& table_;
   Sink& sink_;
+  MarkOrder order_;
   std::vector<ReplacementItem> marks_;  ///< since the last starter; most texts never fill it
 };
 

@@ -73,7 +73,8 @@ class BlockWriter {
   std::vector<std::byte> block_;
 };
 
-/// Words hold no white space, and punctuation only as a whole: other tokens are found as added tokens or never.
+/// Words hold no white space, and punctuation only as a whole: other tokens are found as added
+/// tokens or never.
 bool can_be_piece(std::string_view token) {
   size_t characters = 0;
   bool splits = false;
@@ -188,8 +189,8 @@ class BlockReader {
       return broken("The tables are not aligned", "an address divisible by 64", {});
     }
     if (block.size() < sizeof(Header)) {
-      return broken("The tables are shorter than their header", std::to_string(sizeof(Header)) + " bytes",
-                    std::to_string(block.size()));
+      return broken("The tables are shorter than their header",
+                    std::to_string(sizeof(Header)) + " bytes", std::to_string(block.size()));
     }
     BlockReader reader(block);
     std::memcpy(&reader.header, block.data(), sizeof(Header));
@@ -229,7 +230,8 @@ Result<CharacterTable> open_characters(const BlockReader& reader) {
   TILEWISE_ASSIGN_OR_RETURN(const auto records, reader.section<uint8_t>(kRecords));
   if (blocks.size() != CharacterTable::kBlocks) {
     return broken("The character table does not cover Unicode",
-                  std::to_string(CharacterTable::kBlocks) + " blocks", std::to_string(blocks.size()));
+                  std::to_string(CharacterTable::kBlocks) + " blocks",
+                  std::to_string(blocks.size()));
   }
   const CharacterTable table(blocks, entries, records);
   TILEWISE_RETURN_IF_ERROR(table.validate());
@@ -276,11 +278,19 @@ void classify(TokenizerTables& tables, uint8_t byte) {
   byte_class = ByteClass::other;
   tables.fold[byte] = byte;
   switch (CharacterTable::kind(entry)) {
-    case CharacterKind::word: byte_class = ByteClass::word; return;
-    case CharacterKind::space: byte_class = ByteClass::space; return;
-    case CharacterKind::punctuation: byte_class = ByteClass::punctuation; return;
-    case CharacterKind::replaced: break;
-    default: return;
+    case CharacterKind::word:
+      byte_class = ByteClass::word;
+      return;
+    case CharacterKind::space:
+      byte_class = ByteClass::space;
+      return;
+    case CharacterKind::punctuation:
+      byte_class = ByteClass::punctuation;
+      return;
+    case CharacterKind::replaced:
+      break;
+    default:
+      return;
   }
   int items = 0;
   ReplacementItem last = {};

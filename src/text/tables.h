@@ -1,4 +1,5 @@
-// The block of tables that a tokenizer runs on: how it is laid out, opened and checked. See TABLES.md.
+// The block of tables that a tokenizer runs on: how it is laid out, opened and checked. See
+// TABLES.md.
 #pragma once
 
 #include <array>
@@ -24,7 +25,8 @@ enum class ByteClass : uint8_t {
 
 /// The opened block. Views into it, and what follows from it for ASCII.
 struct TokenizerTables {
-  /// Roots of `pieces`: tokens that begin a word, and those that go on within one (without their prefix).
+  /// Roots of `pieces`: tokens that begin a word, and those that go on within one (without their
+  /// prefix).
   static constexpr uint32_t kWordStart = 0, kContinuation = 1, kPieceRoots = 2;
 
   CharacterTable characters;

@@ -6,7 +6,8 @@
 namespace tilewise::text {
 namespace {
 
-/// nullptr when the record does not have the field; of several with one name the last counts, as in a JSON object.
+/// nullptr when the record does not have the field; of several with one name the last counts, as in
+/// a JSON object.
 const std::string* find_field(const model::Record& record, const std::string& name) {
   const auto last = std::find_if(record.fields.rbegin(), record.fields.rend(),
                                  [&](const auto& field) { return field.name == name; });

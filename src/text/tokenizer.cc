@@ -18,7 +18,10 @@ namespace {
 class TextEncoder {
  public:
   TextEncoder(const TokenizerTables& tables, std::vector<int32_t>& ids)
-      : tables_(tables), ids_(ids) {}
+      : tables_(tables), ids_(ids) {
+    // Text between added tokens that ask for it is normalised when it comes here.
+    if (tables.added.any(AddedTokens::kNormalized)) order_ = MarkOrder::keep;
+  }
 
   /// The text between two added tokens.
   void encode(std::string_view text) {
@@ -72,7 +75,7 @@ class TextEncoder {
   const char* encode_any_words(const char* begin, const char* end) {
     const char* stop = begin;
     while (stop != end && class_of(*stop) != ByteClass::space) ++stop;
-    Normalizer<TextEncoder>(tables_.characters, *this)
+    Normalizer<TextEncoder>(tables_.characters, *this, order_)
         .normalize({begin, static_cast<size_t>(stop - begin)});
     end_word();
     return stop;
@@ -109,6 +112,7 @@ class TextEncoder {
 
   const TokenizerTables& tables_;
   std::vector<int32_t>& ids_;
+  MarkOrder order_ = MarkOrder::canonical;
   std::string word_;        ///< normalised, so far
   int64_t characters_ = 0;  ///< of the word, also those beyond the limit
 };

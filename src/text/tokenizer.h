@@ -14,28 +14,31 @@
 
 namespace tilewise::text {
 
-/// Reads the tokenizer of a Hugging Face folder: tokenizer.json, or else vocab.txt with tokenizer_config.json (where there
-/// is one). Padding and truncation that the file asks for are ignored: tasks say what they need.
-/// Errors: not_found (neither file), invalid_input (broken file), unsupported (a normalizer, pre-tokenizer or model that is
-/// not BERT's WordPiece, named).
+/// Reads the tokenizer of a Hugging Face folder: tokenizer.json, or else vocab.txt with
+/// tokenizer_config.json (where there is one). Padding and truncation that the file asks for are
+/// ignored: tasks say what they need. Errors: not_found (neither file), invalid_input (broken
+/// file), unsupported (a normalizer, pre-tokenizer or model that is not BERT's WordPiece, named).
 Result<model::TokenizerSpec> read_tokenizer(const std::string& folder);
 
 /// The same from the contents of a tokenizer.json; `where` names the file in errors.
 Result<model::TokenizerSpec> parse_tokenizer_json(std::string_view json, const std::string& where);
 
-/// The tables that a Tokenizer runs on, as one block of bytes without pointers: it is stored in the artifact and used where
-/// it lies. Equal specs give equal bytes on every machine. The layout is described in src/artifact/FORMAT.md.
+/// The tables that a Tokenizer runs on, as one block of bytes without pointers: it is stored in the
+/// artifact and used where it lies. Equal specs give equal bytes on every machine. The layout is
+/// described in src/artifact/FORMAT.md.
 std::vector<std::byte> build_tables(const model::TokenizerSpec& spec);
 
 /// Immutable and thread-safe. Copies share the tables.
 class Tokenizer {
  public:
-  /// Uses `tables` where they lie, 64-byte aligned; they must outlive the tokenizer and all its copies. Every offset is
-  /// checked here, so that no text can make it read outside them. Errors: invalid_input.
+  /// Uses `tables` where they lie, 64-byte aligned; they must outlive the tokenizer and all its
+  /// copies. Every offset is checked here, so that no text can make it read outside them. Errors:
+  /// invalid_input.
   static Result<Tokenizer> open(std::span<const std::byte> tables);
 
-  /// Appends the ids of `text` without the special tokens around it. Invalid UTF-8 becomes U+FFFD as in Python's
-  /// decode(errors="replace"). Special tokens written in the text are recognised as Hugging Face does.
+  /// Appends the ids of `text` without the special tokens around it. Invalid UTF-8 becomes U+FFFD
+  /// as in Python's decode(errors="replace"). Special tokens written in the text are recognised as
+  /// Hugging Face does.
   void encode(std::string_view text, std::vector<int32_t>& ids) const;
 
   int32_t cls_id() const;

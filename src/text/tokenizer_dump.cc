@@ -1,7 +1,8 @@
 // Prints token ids, for the comparison with Hugging Face `tokenizers` (tests/tokenizer_parity.py).
 //
 //   tokenizer_dump FOLDER < TEXTS
-//   tokenizer_dump FOLDER --pairs STRATEGY MAX_TOKENS < TEXTS      two texts after each other are a pair
+//   tokenizer_dump FOLDER --pairs STRATEGY MAX_TOKENS < TEXTS      two texts after each other are a
+//   pair
 //
 // Each text is its length in bytes, a line feed and the bytes, so that it may hold any of them.
 // One line a text: its ids. A pair: the ids, " | ", the types. An input that is refused: "error".

@@ -101,7 +101,10 @@ Status read_added_tokens(const JsonObject& root, TokenizerSpec& spec) {
         root.place("added_tokens") + "[" + std::to_string(spec.added_tokens.size()) + "]";
     if (element.get(object) != simdjson::SUCCESS) {
       return invalid_input({.what = "An added token is no object",
-                            .where = where, .expected = "an object", .found = {}, .remedy = {}});
+                            .where = where,
+                            .expected = "an object",
+                            .found = {},
+                            .remedy = {}});
     }
     const JsonObject fields(object, where);
     model::AddedToken token;
@@ -113,12 +116,12 @@ Status read_added_tokens(const JsonObject& root, TokenizerSpec& spec) {
     TILEWISE_ASSIGN_OR_RETURN(token.left_strip, fields.boolean("lstrip"));
     TILEWISE_ASSIGN_OR_RETURN(token.right_strip, fields.boolean("rstrip"));
     if (id < 0 || id >= Vocabulary::kMaxTokens || token.content.empty()) {
-      return invalid_input({.what = "An added token is empty or has an id out of range",
-                            .where = where,
-                            .expected = "a text and an id from 0 to " +
-                                        std::to_string(Vocabulary::kMaxTokens - 1),
-                            .found = "\"" + token.content + "\", " + std::to_string(id),
-                            .remedy = {}});
+      return invalid_input(
+          {.what = "An added token is empty or has an id out of range",
+           .where = where,
+           .expected = "a text and an id from 0 to " + std::to_string(Vocabulary::kMaxTokens - 1),
+           .found = "\"" + token.content + "\", " + std::to_string(id),
+           .remedy = {}});
     }
     token.id = static_cast<int32_t>(id);
     spec.added_tokens.push_back(std::move(token));
@@ -169,7 +172,8 @@ Result<int32_t> only_id_of(const JsonObject& processor, const std::string& token
   return static_cast<int32_t>(id);
 }
 
-/// [CLS] text [SEP] and [CLS] left [SEP] right [SEP] with types 0 and 1, whatever the two special tokens are called.
+/// [CLS] text [SEP] and [CLS] left [SEP] right [SEP] with types 0 and 1, whatever the two special
+/// tokens are called.
 Status read_template_processing(const JsonObject& processor, TokenizerSpec& spec) {
   TILEWISE_ASSIGN_OR_RETURN(const auto single, read_template(processor, "single"));
   TILEWISE_ASSIGN_OR_RETURN(const auto pair, read_template(processor, "pair"));
@@ -234,7 +238,8 @@ Status read_padding(const JsonObject& root, const Vocabulary& vocabulary, Tokeni
 /// Special tokens must be ids that exist.
 Status check_special_ids(const TokenizerSpec& spec, const std::string& where) {
   int64_t size = static_cast<int64_t>(spec.vocabulary.size());
-  for (const model::AddedToken& token : spec.added_tokens) size = std::max<int64_t>(size, token.id + 1);
+  for (const model::AddedToken& token : spec.added_tokens)
+    size = std::max<int64_t>(size, token.id + 1);
   for (const int32_t id : {spec.cls_id, spec.sep_id, spec.pad_id}) {
     if (id < size) continue;
     return invalid_input({.what = "A special token is not in the vocabulary",

@@ -9,9 +9,8 @@ namespace tilewise::text {
 namespace {
 
 constexpr uint32_t kBlock = 256;
-/// The label of units that no node uses: a byte that no key and no valid text has, so that no walk enters them.
-constexpr uint32_t kUnusedLabel = 0xFF;
-/// Blocks further back than this are taken as full: it bounds the search at the price of a few holes.
+/// Blocks further back than this are taken as full: it bounds the search at the price of a few
+/// holes.
 constexpr uint32_t kOpenBlocks = 16;
 
 /// Places nodes breadth first, so that the upper levels, which every walk uses, lie close together.
@@ -19,7 +18,7 @@ class TrieBuilder {
  public:
   std::vector<TrieUnit> build(std::vector<std::vector<TrieKey>> roots) {
     grow();
-    for (uint32_t root = 0; root < roots.size(); ++root) take(root, kUnusedLabel);
+    for (uint32_t root = 0; root < roots.size(); ++root) take(root, Trie::kUnusedLabel);
     for (uint32_t root = 0; root < roots.size(); ++root) {
       std::ranges::stable_sort(roots[root], {}, &TrieKey::bytes);
       pending_.push_back({root, roots[root], 0});
@@ -70,8 +69,8 @@ class TrieBuilder {
 
   /// A base that no other node has, under which the units of all labels are free.
   uint32_t find_children(const std::vector<uint32_t>& labels) {
-    for (uint32_t unit = first_open_; unit < units_.size(); ++unit) {
-      if (is_free_[unit] && fits(unit ^ labels[0], labels)) return unit ^ labels[0];
+    for (uint32_t unit = first_free_; unit < units_.size(); unit = links_[unit].next) {
+      if (fits(unit ^ labels[0], labels)) return unit ^ labels[0];
     }
     const auto block = static_cast<uint32_t>(units_.size());
     grow();
@@ -89,27 +88,58 @@ class TrieBuilder {
   void take(uint32_t unit, uint32_t label) {
     is_free_[unit] = false;
     units_[unit].label_and_value = label;
-    while (first_open_ < units_.size() && !is_free_[first_open_]) ++first_open_;
+    if (unit < first_free_) return;  // of a block that is not searched any more
+    const auto [previous, next] = links_[unit];
+    if (next < links_.size()) links_[next].previous = previous;
+    if (unit == first_free_) {
+      first_free_ = next;
+    } else {
+      links_[previous].next = next;
+    }
+    if (unit == last_free_) last_free_ = previous;
   }
 
   void grow() {
-    units_.resize(units_.size() + kBlock, {0, kUnusedLabel});
-    is_free_.resize(units_.size(), true);
-    is_base_.resize(units_.size(), false);
-    const auto size = static_cast<uint32_t>(units_.size());
-    if (size > kOpenBlocks * kBlock) first_open_ = std::max(first_open_, size - kOpenBlocks * kBlock);
+    const auto begin = static_cast<uint32_t>(units_.size());
+    const uint32_t end = begin + kBlock;
+    units_.resize(end, {0, Trie::kUnusedLabel});
+    is_free_.resize(end, true);
+    is_base_.resize(end, false);
+    for (uint32_t unit = begin; unit < end; ++unit) links_.push_back({unit - 1, unit + 1});
+    if (first_free_ >= begin) {
+      first_free_ = begin;  // there was no free unit
+    } else {
+      links_[last_free_].next = begin;
+      links_[begin].previous = last_free_;
+    }
+    last_free_ = end - 1;
+    while (end > kOpenBlocks * kBlock && first_free_ < end - kOpenBlocks * kBlock) {
+      first_free_ = links_[first_free_].next;
+    }
   }
 
   std::vector<TrieUnit> units_;
   std::vector<bool> is_free_;
   std::vector<bool> is_base_;
-  uint32_t first_open_ = 0;
+
+  /// The free units of the blocks that are still searched, in ascending order; the last one's next
+  /// is past the end.
+  struct Link {
+    uint32_t previous;
+    uint32_t next;
+  };
+  std::vector<Link> links_;
+  uint32_t first_free_ = 0;
+  uint32_t last_free_ = 0;
   std::deque<Node> pending_;
 };
 
 Status broken(std::string found) {
-  return invalid_input({.what = "The vocabulary's search tree is broken", .where = "tokenizer tables",
-                        .expected = {}, .found = std::move(found), .remedy = "compile the model again"});
+  return invalid_input({.what = "The vocabulary's search tree is broken",
+                        .where = "tokenizer tables",
+                        .expected = {},
+                        .found = std::move(found),
+                        .remedy = "compile the model again"});
 }
 
 }  // namespace
@@ -118,7 +148,8 @@ Status Trie::validate(uint32_t roots, uint32_t values) const {
   if (units_.size() % kBlock != 0 || units_.size() < std::max(roots, kBlock)) {
     return broken(std::to_string(units_.size()) + " units");
   }
-  // Or-ing instead of testing each unit keeps the pass over a large vocabulary far below a millisecond.
+  // Or-ing instead of testing each unit keeps the pass over a large vocabulary far below a
+  // millisecond.
   bool outside = false;
   for (const TrieUnit& unit : units_) {
     outside |= unit.children >= units_.size();

@@ -1,4 +1,5 @@
-// Longest match of byte strings: a double-array trie (Aoe 1989) with several roots, used where it lies. See TABLES.md.
+// Longest match of byte strings: a double-array trie (Aoe 1989) with several roots, used where it
+// lies. See TABLES.md.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +14,9 @@ namespace tilewise::text {
 
 /// One node. The child for byte b is the unit at `children ^ b`, if that unit's label is b.
 struct TrieUnit {
-  uint32_t children;         ///< 0: none
-  uint32_t label_and_value;  ///< label in the low 8 bits; above it the value + 1, 0: no key ends here
+  uint32_t children;  ///< 0: none
+  uint32_t
+      label_and_value;  ///< label in the low 8 bits; above it the value + 1, 0: no key ends here
 
   uint32_t label() const { return label_and_value & 0xFF; }
 };
@@ -23,6 +25,9 @@ static_assert(sizeof(TrieUnit) == 8);
 class Trie {
  public:
   static constexpr uint32_t kNone = UINT32_MAX;
+  /// The label of units that no node uses: a byte that no key and no valid text has, so that no
+  /// walk enters them.
+  static constexpr uint32_t kUnusedLabel = 0xFF;
 
   struct Match {
     uint32_t value = kNone;  ///< kNone: no key matches
@@ -32,10 +37,12 @@ class Trie {
   Trie() = default;
   explicit Trie(std::span<const TrieUnit> units) : units_(units) {}
 
-  /// Whether every walk stays within the units and every value is below `values`; there must be `roots` units.
+  /// Whether every walk stays within the units and every value is below `values`; there must be
+  /// `roots` units.
   Status validate(uint32_t roots, uint32_t values) const;
 
-  /// The longest key under `root` that `text` begins with, `fold` applied to each byte of the text. No key is empty.
+  /// The longest key under `root` that `text` begins with, `fold` applied to each byte of the text.
+  /// No key is empty.
   template <class Fold>
   Match longest(uint32_t root, const char* begin, const char* end, Fold&& fold) const {
     const TrieUnit* const units = units_.data();
@@ -55,7 +62,7 @@ class Trie {
 
   /// Whether any key under `root` begins with `byte`.
   bool begins(uint32_t root, uint8_t byte) const {
-    return units_[units_[root].children ^ byte].label() == byte;
+    return byte != kUnusedLabel && units_[units_[root].children ^ byte].label() == byte;
   }
 
  private:
@@ -67,8 +74,8 @@ struct TrieKey {
   uint32_t value;     ///< below 2^24 - 1
 };
 
-/// Root r holds the keys of `roots[r]`; of equal keys the last one counts. The same keys in the same order give the same
-/// units on every machine.
+/// Root r holds the keys of `roots[r]`; of equal keys the last one counts. The same keys in the
+/// same order give the same units on every machine.
 std::vector<TrieUnit> build_trie(std::vector<std::vector<TrieKey>> roots);
 
 }  // namespace tilewise::text

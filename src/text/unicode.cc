@@ -1,9 +1,9 @@
 #include "text/unicode.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 #include <span>
+
+#include <utf8proc.h>
 
 #include "text/unicode_differences.h"
 

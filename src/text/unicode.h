@@ -1,5 +1,5 @@
-// The properties of a character as Hugging Face `tokenizers` sees them: utf8proc's, but for the differences listed in
-// unicode_differences.h. Slow: used to build tables, never to read text.
+// The properties of a character as Hugging Face `tokenizers` sees them: utf8proc's, but for the
+// differences listed in unicode_differences.h. Slow: used to build tables, never to read text.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,8 @@ namespace tilewise::text {
 
 inline constexpr uint32_t kCodePoints = 0x110000;
 
-/// Cc, Cf, Co without tab, line feed and carriage return: what BERT's cleaning removes, with U+0000 and U+FFFD.
+/// Cc, Cf, Co without tab, line feed and carriage return: what BERT's cleaning removes, with U+0000
+/// and U+FFFD.
 bool is_control(uint32_t code_point);
 /// Unicode's White_Space.
 bool is_whitespace(uint32_t code_point);

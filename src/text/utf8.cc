@@ -5,7 +5,8 @@
 namespace tilewise::text {
 namespace {
 
-/// The bytes that may follow a lead byte (Unicode 15, table 3-7). Only the second byte's range depends on the lead.
+/// The bytes that may follow a lead byte (Unicode 15, table 3-7). Only the second byte's range
+/// depends on the lead.
 struct SequenceForm {
   uint32_t length;  ///< 0: no sequence starts with this byte
   unsigned char second_low;
@@ -25,7 +26,8 @@ SequenceForm form_of(unsigned char lead) {
   return {0, 0, 0};
 }
 
-/// The longest start of `text` that is a whole sequence or the beginning of one; `whole` says which.
+/// The longest start of `text` that is a whole sequence or the beginning of one; `whole` says
+/// which.
 uint32_t sequence_length(std::string_view text, bool& whole) {
   const SequenceForm form = form_of(static_cast<unsigned char>(text[0]));
   whole = false;

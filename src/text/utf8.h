@@ -39,8 +39,8 @@ void append_utf8(uint32_t code_point, std::string& out);
 
 bool is_valid_utf8(std::string_view text);
 
-/// Invalid bytes become U+FFFD, one for each maximal subpart of a well-formed sequence (Unicode 15, 3.9, "best practices
-/// for using U+FFFD"): what Python's bytes.decode(errors="replace") gives.
+/// Invalid bytes become U+FFFD, one for each maximal subpart of a well-formed sequence (Unicode
+/// 15, 3.9, "best practices for using U+FFFD"): what Python's bytes.decode(errors="replace") gives.
 std::string replace_invalid_utf8(std::string_view text);
 
 }  // namespace tilewise::text

@@ -1,4 +1,5 @@
-// The tokenizer of a Hugging Face folder; and vocab.txt with tokenizer_config.json, for folders without tokenizer.json.
+// The tokenizer of a Hugging Face folder; and vocab.txt with tokenizer_config.json, for folders
+// without tokenizer.json.
 #include <algorithm>
 #include <array>
 #include <string>
@@ -16,8 +17,8 @@ namespace {
 using model::AddedToken;
 using model::TokenizerSpec;
 
-constexpr std::array kTokenizerClasses = {"BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer",
-                                          "DistilBertTokenizerFast"};
+constexpr std::array kTokenizerClasses = {"BertTokenizer", "BertTokenizerFast",
+                                          "DistilBertTokenizer", "DistilBertTokenizerFast"};
 /// The fields of tokenizer_config.json that name special tokens, with their defaults.
 struct SpecialToken {
   const char* field;
@@ -41,8 +42,11 @@ Status cannot(std::string what, std::string where, std::string expected, std::st
 /// One token a line; its id is the number of the line.
 Status read_lines(std::string_view text, const std::string& where, Vocabulary& vocabulary) {
   if (!is_valid_utf8(text)) {
-    return invalid_input({.what = "The vocabulary is not UTF-8", .where = where, .expected = {},
-                          .found = {}, .remedy = {}});
+    return invalid_input({.what = "The vocabulary is not UTF-8",
+                          .where = where,
+                          .expected = {},
+                          .found = {},
+                          .remedy = {}});
   }
   for (int64_t id = 0; !text.empty(); ++id) {
     const size_t end = std::min(text.find('\n'), text.size());

@@ -35,12 +35,12 @@ Status Vocabulary::add(std::string_view token, int64_t id, const std::string& wh
     taken_.resize(index + 1);
   }
   if (taken_[index] && tokens_[index] != token) {
-    return invalid_input({.what = "Two tokens of the vocabulary have the same id",
-                          .where = where,
-                          .expected = "an id of its own for each token",
-                          .found = std::to_string(id) + " for " + quoted(tokens_[index]) + " and " +
-                                   quoted(token),
-                          .remedy = {}});
+    return invalid_input(
+        {.what = "Two tokens of the vocabulary have the same id",
+         .where = where,
+         .expected = "an id of its own for each token",
+         .found = std::to_string(id) + " for " + quoted(tokens_[index]) + " and " + quoted(token),
+         .remedy = {}});
   }
   const auto [it, is_new] = ids_.try_emplace(std::string(token), static_cast<int32_t>(id));
   if (!is_new && it->second != id) {
@@ -59,6 +59,11 @@ std::optional<int32_t> Vocabulary::find(std::string_view token) const {
   return it->second;
 }
 
+const std::string* Vocabulary::token_of(int64_t id) const {
+  const auto index = static_cast<size_t>(id);
+  return id >= 0 && index < taken_.size() && taken_[index] ? &tokens_[index] : nullptr;
+}
+
 Status check_added_tokens(const model::TokenizerSpec& spec, const Vocabulary& vocabulary,
                           const std::string& where) {
   std::set<std::string_view> seen;
@@ -75,14 +80,21 @@ Status check_added_tokens(const model::TokenizerSpec& spec, const Vocabulary& vo
     const std::optional<int32_t> known = vocabulary.find(token.content);
     const int64_t expected = known ? *known : next_id;
     if (token.id != expected) {
-      return invalid_input({.what = "An added token has the wrong id",
-                            .where = place,
-                            .expected = std::to_string(expected) +
-                                        (known ? ", its id in the vocabulary" : ", the next free id"),
-                            .found = std::to_string(token.id),
-                            .remedy = "save the tokenizer again with Hugging Face tokenizers"});
+      return invalid_input(
+          {.what = "An added token has the wrong id",
+           .where = place,
+           .expected = std::to_string(expected) +
+                       (known ? ", its id in the vocabulary" : ", the next free id"),
+           .found = std::to_string(token.id),
+           .remedy = "save the tokenizer again with Hugging Face tokenizers"});
     }
-    // Ids of the vocabulary may have holes, so that the next free id can lie below the last one of the vocabulary.
+    if (const std::string* other = vocabulary.token_of(token.id); !known && other) {
+      return invalid_input({.what = "An added token has the id of a token of the vocabulary",
+                            .where = place,
+                            .expected = "an id of its own",
+                            .found = std::to_string(token.id) + ", the id of " + quoted(*other),
+                            .remedy = "number the vocabulary without holes"});
+    }
     next_id = std::max<int64_t>(next_id, token.id + 1);
     if (token.normalized && vanishes(token.content, spec)) {
       return unsupported({.what = "An added token vanishes when it is normalised",

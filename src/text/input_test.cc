@@ -1,0 +1,331 @@
+#include "text/input.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <simdjson.h>
+
+#include "text/test_support.h"
+
+namespace tilewise::text {
+namespace {
+
+using model::Record;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// ---- templates
+
+const model::InputTemplate kProduct = {.fields = {{"title", "COL title VAL "},
+                                                  {"brand", "COL brand VAL "},
+                                                  {"price", "COL price VAL "}},
+                                       .separator = " "};
+
+std::string rendered(const model::InputTemplate& record_template, const model::Content& content) {
+  std::string out = ">";
+  const Status status = render(record_template, content, out);
+  return status.ok() ? out : status.message();
+}
+
+TEST(Template, PutsThePiecesInItsOwnOrder) {
+  EXPECT_EQ(rendered(kProduct, Record{{{"price", "9.99"}, {"title", "tv"}, {"brand", "sony"}}}),
+            ">COL title VAL tv COL brand VAL sony COL price VAL 9.99");
+}
+
+TEST(Template, DropsThePieceOfAMissingOrEmptyField) {
+  EXPECT_EQ(rendered(kProduct, Record{{{"title", "tv"}, {"brand", ""}, {"price", "9"}}}),
+            ">COL title VAL tv COL price VAL 9");
+  EXPECT_EQ(rendered(kProduct, Record{{{"brand", "sony"}}}), ">COL brand VAL sony");
+  EXPECT_EQ(rendered(kProduct, Record{{{"title", ""}}}), ">");
+}
+
+TEST(Template, KeepsWhiteSpaceAndIgnoresOtherFields) {
+  EXPECT_EQ(rendered(kProduct, Record{{{"id", "7"}, {"title", "  "}}}), ">COL title VAL   ");
+}
+
+TEST(Template, TakesTheLastOfTwoFieldsWithOneName) {
+  EXPECT_EQ(rendered(kProduct, Record{{{"title", "old"}, {"title", "new"}}}), ">COL title VAL new");
+}
+
+TEST(Template, UsesItsSeparator) {
+  const model::InputTemplate plain = {.fields = {{"a", ""}, {"b", ""}}, .separator = " | "};
+  EXPECT_EQ(rendered(plain, Record{{{"a", "x"}, {"b", "y"}}}), ">x | y");
+}
+
+TEST(Template, LetsPlainTextPass) {
+  EXPECT_EQ(rendered(kProduct, std::string("as it is")), ">as it is");
+}
+
+TEST(Template, RefusesARecordWithoutItsFields) {
+  const std::string message = rendered(kProduct, Record{{{"name", "tv"}, {"maker", "sony"}}});
+  EXPECT_THAT(message, HasSubstr("title, brand, price"));
+  EXPECT_THAT(message, HasSubstr("name, maker"));
+  EXPECT_THAT(rendered(kProduct, Record{}), HasSubstr("no fields"));
+}
+
+TEST(Template, RefusesARecordWhereThereIsNoTemplate) {
+  EXPECT_THAT(rendered({}, Record{{{"title", "tv"}}}), HasSubstr("no template"));
+}
+
+// ---- truncation
+
+std::string shown(const std::optional<Kept>& kept, bool single) {
+  if (!kept) return "-";
+  if (single) return std::to_string(kept->left);
+  return std::to_string(kept->left) + "," + std::to_string(kept->right);
+}
+
+// Every combination of small lengths, as `tokenizers` cuts them.
+TEST(Truncate, AgreesWithTokenizers) {
+  int compared = 0;
+  for (const std::string& line : golden_lines("truncation.golden.txt")) {
+    std::istringstream fields(line);
+    std::string strategy, left, right, expected;
+    fields >> strategy >> left >> right;
+    const bool single = right == ".:";
+    const auto truncation = model::parse_name<model::Truncation>(strategy);
+    ASSERT_TRUE(truncation) << line;
+    for (int64_t budget = 0; fields >> expected; ++budget, ++compared) {
+      const auto kept =
+          truncate(std::stoll(left), single ? 0 : std::stoll(right), budget, *truncation);
+      EXPECT_EQ(shown(kept, single), expected) << line << " budget " << budget;
+    }
+  }
+  EXPECT_EQ(compared, 3 * 8 * 9 * 16);
+}
+
+// ---- sequences
+
+class Sequences : public testing::Test {
+ protected:
+  // Ids: a is 5, b 6 and so on.
+  Sequences() : tokenizer_(small_spec({"a", "b", "c", "d", "e", "##a"})), encoder_(*tokenizer_) {
+    task_.name = "task";
+    task_.max_tokens = 8;
+  }
+
+  Status append(model::Input input) { return encoder_.append(task_, input, tokens_); }
+  Status append_pair(std::string left, std::string right) {
+    task_.input = model::InputKind::pair;
+    return append(model::PairInput{std::move(left), std::move(right)});
+  }
+
+  OwnedTokenizer tokenizer_;
+  InputEncoder encoder_;
+  model::Task task_;
+  PackedTokens tokens_;
+};
+
+TEST_F(Sequences, OfOneText) {
+  ASSERT_TRUE(append(model::TextInput{"a b"}).ok());
+  EXPECT_THAT(tokens_.ids, ElementsAre(2, 5, 6, 3));
+  EXPECT_THAT(tokens_.types, ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(tokens_.offsets, ElementsAre(0, 4));
+  EXPECT_THAT(tokens_.truncated, ElementsAre(false));
+}
+
+TEST_F(Sequences, OfAPair) {
+  ASSERT_TRUE(append_pair("a b", "c").ok());
+  EXPECT_THAT(tokens_.ids, ElementsAre(2, 5, 6, 3, 7, 3));
+  EXPECT_THAT(tokens_.types, ElementsAre(0, 0, 0, 0, 1, 1));
+}
+
+TEST_F(Sequences, LieEndToEnd) {
+  ASSERT_TRUE(append(model::TextInput{"a"}).ok());
+  ASSERT_TRUE(append(model::TextInput{""}).ok());
+  ASSERT_TRUE(append(model::TextInput{"b c d e a b c"}).ok());
+  EXPECT_THAT(tokens_.offsets, ElementsAre(0, 3, 5, 13));
+  EXPECT_THAT(tokens_.truncated, ElementsAre(false, false, true));
+  EXPECT_EQ(tokens_.sequences(), 3);
+  EXPECT_EQ(tokens_.tokens(), 13);
+  tokens_.clear();
+  EXPECT_EQ(tokens_.sequences(), 0);
+  EXPECT_EQ(tokens_.tokens(), 0);
+  EXPECT_THAT(tokens_.ids, IsEmpty());
+}
+
+TEST_F(Sequences, AreCutToTheirTask) {
+  ASSERT_TRUE(append(model::TextInput{"a b c d e a"}).ok());
+  EXPECT_THAT(tokens_.ids, ElementsAre(2, 5, 6, 7, 8, 9, 5, 3)) << "exactly as long as allowed";
+  EXPECT_THAT(tokens_.truncated, ElementsAre(false));
+  tokens_.clear();
+  ASSERT_TRUE(append_pair("a b c d", "e a b c").ok());
+  EXPECT_THAT(tokens_.ids, ElementsAre(2, 5, 6, 3, 9, 5, 6, 3)) << "5 tokens: 2 and 3";
+  EXPECT_THAT(tokens_.truncated, ElementsAre(true));
+}
+
+TEST_F(Sequences, AreCutOnTheSideThatTheTaskSays) {
+  task_.truncation = model::Truncation::only_first;
+  ASSERT_TRUE(append_pair("a b c d", "e a b c").ok());
+  EXPECT_THAT(tokens_.ids, ElementsAre(2, 5, 3, 9, 5, 6, 7, 3));
+  tokens_.clear();
+  task_.truncation = model::Truncation::only_second;
+  ASSERT_TRUE(append_pair("a b c d", "e a b c").ok());
+  EXPECT_THAT(tokens_.ids, ElementsAre(2, 5, 6, 7, 8, 3, 9, 3));
+}
+
+TEST_F(Sequences, MayHoldSpecialTokensAlone) {
+  task_.max_tokens = 3;
+  ASSERT_TRUE(append_pair("a", "b").ok());
+  EXPECT_THAT(tokens_.ids, ElementsAre(2, 3, 3));
+  EXPECT_THAT(tokens_.types, ElementsAre(0, 0, 1));
+  EXPECT_THAT(tokens_.truncated, ElementsAre(true));
+}
+
+TEST_F(Sequences, ComeFromRecords) {
+  task_.record_template = {.fields = {{"x", "a "}, {"y", ""}}, .separator = " "};
+  ASSERT_TRUE(append(model::TextInput{Record{{{"y", "c"}, {"x", "b"}}}}).ok());
+  EXPECT_THAT(tokens_.ids, ElementsAre(2, 5, 6, 7, 3));
+}
+
+TEST_F(Sequences, CanBeVeryLong) {
+  std::string text;
+  for (int i = 0; i < 500'000; ++i) text += "a ";
+  ASSERT_TRUE(append(model::TextInput{text}).ok());
+  EXPECT_EQ(tokens_.tokens(), 8);
+}
+
+/// What was refused leaves nothing behind.
+void expect_refused(const Status& status, const PackedTokens& tokens, const std::string& reason) {
+  EXPECT_EQ(status.code(), StatusCode::invalid_input);
+  EXPECT_THAT(status.message(), HasSubstr(reason));
+  EXPECT_THAT(tokens.ids, IsEmpty());
+  EXPECT_THAT(tokens.types, IsEmpty());
+  EXPECT_EQ(tokens.sequences(), 0);
+  EXPECT_THAT(tokens.truncated, IsEmpty());
+}
+
+TEST_F(Sequences, RefuseThePairOfATextTask) {
+  expect_refused(append(model::PairInput{"a", "b"}), tokens_, "expected one text; found a pair");
+}
+
+TEST_F(Sequences, RefuseTheTextOfAPairTask) {
+  task_.input = model::InputKind::pair;
+  expect_refused(append(model::TextInput{"a"}), tokens_, "expected a pair; found one text");
+}
+
+TEST_F(Sequences, RefuseARecordOnEitherSideThatDoesNotFit) {
+  task_.input = model::InputKind::pair;
+  task_.record_template = {.fields = {{"title", ""}}, .separator = " "};
+  const Record good{{{"title", "a"}}}, bad{{{"name", "a"}}};
+  expect_refused(append(model::PairInput{good, bad}), tokens_, "title");
+  expect_refused(append(model::PairInput{bad, good}), tokens_, "title");
+}
+
+TEST_F(Sequences, RefuseATaskWithoutRoomForSpecialTokens) {
+  task_.max_tokens = 1;
+  expect_refused(append(model::TextInput{"a"}), tokens_, "max_tokens of task task");
+  task_.max_tokens = 2;
+  expect_refused(append_pair("a", "b"), tokens_, "at least 3");
+}
+
+TEST_F(Sequences, RefuseWhatTheOneSideCannotMakeShortEnough) {
+  task_.truncation = model::Truncation::only_first;
+  expect_refused(append_pair("a", "a b c d e"), tokens_, "only_first");
+}
+
+// ---- the real model
+
+std::string backbone_folder() {
+  const char* folder = std::getenv("TILEWISE_BACKBONE");
+  return folder ? folder : "";
+}
+
+const std::string kShared = TILEWISE_SOURCE_DIR "/../shared/";
+const std::string kReference = kShared + "models/minilm-product-search/reference_outputs.jsonl";
+
+TEST(RealModel, GivesTheTokensOfTheReferenceOutputs) {
+  if (backbone_folder().empty())
+    GTEST_SKIP() << "TILEWISE_BACKBONE names no folder with tokenizer.json";
+  if (!std::filesystem::exists(kReference))
+    GTEST_SKIP() << "no reference outputs beside the repository";
+  const auto spec = read_tokenizer(backbone_folder());
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  const OwnedTokenizer tokenizer(*spec);
+  InputEncoder encoder(*tokenizer);
+  simdjson::dom::parser parser;
+  std::ifstream file(kReference);
+  int rows = 0;
+  for (std::string line; std::getline(file, line); ++rows) {
+    const simdjson::dom::element row = parser.parse(line);
+    model::Task task;
+    task.max_tokens = 128;
+    std::string_view left, right;
+    PackedTokens tokens;
+    model::Input input;
+    if (row["text_a"].get(left) == simdjson::SUCCESS &&
+        row["text_b"].get(right) == simdjson::SUCCESS) {
+      task.input = model::InputKind::pair;
+      input = model::PairInput{std::string(left), std::string(right)};
+    } else {
+      ASSERT_EQ(row["text"].get(left), simdjson::SUCCESS) << line;
+      input = model::TextInput{std::string(left)};
+    }
+    ASSERT_TRUE(encoder.append(task, input, tokens).ok());
+    std::vector<int32_t> ids, types;
+    for (const auto id : row["input_ids"].get_array())
+      ids.push_back(static_cast<int32_t>(int64_t(id)));
+    for (const auto t : row["token_type_ids"].get_array())
+      types.push_back(static_cast<int32_t>(int64_t(t)));
+    EXPECT_EQ(tokens.ids, ids) << line;
+    EXPECT_EQ(tokens.types, types) << line;
+  }
+  EXPECT_EQ(rows, 128);
+}
+
+Record record_of(simdjson::dom::object object) {
+  Record record;
+  for (const auto [name, value] : object) {
+    std::string_view text;
+    if (value.get(text) == simdjson::SUCCESS)
+      record.fields.push_back({std::string(name), std::string(text)});
+  }
+  return record;
+}
+
+/// The row of the data sets with an id like "amazon-google:test:17".
+simdjson::dom::element data_row(simdjson::dom::parser& parser, std::string_view id) {
+  std::string name(id.substr(0, id.rfind(':')));
+  name[name.find(':')] = '.';
+  std::ifstream file(kShared + "data/pairs/" + name + ".jsonl");
+  for (std::string line; std::getline(file, line);) {
+    if (line.find("\"" + std::string(id) + "\"") != std::string::npos) return parser.parse(line);
+  }
+  ADD_FAILURE() << id;
+  return {};
+}
+
+TEST(RealModel, RendersTheRecordsOfTheReferenceOutputs) {
+  if (!std::filesystem::exists(kReference))
+    GTEST_SKIP() << "no reference outputs beside the repository";
+  model::InputTemplate ditto;
+  for (const std::string field : {"title", "brand", "price", "description"}) {
+    ditto.fields.push_back({field, "COL " + field + " VAL "});
+  }
+  simdjson::dom::parser parser, data_parser;
+  std::ifstream file(kReference);
+  int pairs = 0;
+  for (std::string line; std::getline(file, line);) {
+    const simdjson::dom::element expected = parser.parse(line);
+    std::string_view left;
+    if (expected["text_a"].get(left) != simdjson::SUCCESS) continue;
+    const simdjson::dom::element row = data_row(data_parser, expected["id"]);
+    std::string text_a, text_b;
+    ASSERT_TRUE(render(ditto, record_of(row["left"]), text_a).ok());
+    ASSERT_TRUE(render(ditto, record_of(row["right"]), text_b).ok());
+    EXPECT_EQ(text_a, left);
+    EXPECT_EQ(text_b, std::string_view(expected["text_b"]));
+    ++pairs;
+  }
+  EXPECT_EQ(pairs, 64);
+}
+
+}  // namespace
+}  // namespace tilewise::text
