@@ -42,4 +42,4 @@ int exit_code(const Status& status);
   auto TILEWISE_CONCAT(tilewise_result_, __LINE__) = (expression); \
   if (!TILEWISE_CONCAT(tilewise_result_, __LINE__).ok())           \
     return TILEWISE_CONCAT(tilewise_result_, __LINE__).status();   \
-  declaration = *std::move(TILEWISE_CONCAT(tilewise_result_, __LINE__))
+  declaration = *std::move(TILEWISE_CONCAT(tilewise_result_, __LINE__))  // NOLINT(bugprone-macro-parentheses): a declaration
