@@ -1,9 +1,12 @@
-// Errors as values: every call that a file, a caller or the network can make fail returns Status or Result<T>.
+// Errors as values: every call that a file, a caller or the network can make fail returns Status or
+// Result<T>.
 #pragma once
 
 #include <string>
 #include <utility>
 #include <variant>
+
+#include <tilewise/export.h>
 
 namespace tilewise {
 
@@ -20,7 +23,8 @@ enum class StatusCode {
   internal,             ///< a promise of tilewise itself was broken
 };
 
-/// The five answers that every error message owes its reader. Empty fields are left out of the text.
+/// The five answers that every error message owes its reader. Empty fields are left out of the
+/// text.
 struct Problem {
   std::string what = {};      ///< what went wrong, one sentence without the final full stop
   std::string where = {};     ///< file, line, tensor, field or flag
@@ -30,7 +34,7 @@ struct Problem {
 };
 
 /// Success, or one Problem with its code. Copyable, movable, not thread-safe.
-class [[nodiscard]] Status {
+class [[nodiscard]] TILEWISE_EXPORT Status {
  public:
   Status() = default;
   Status(StatusCode code, Problem problem) : code_(code), problem_(std::move(problem)) {}
@@ -59,7 +63,8 @@ class [[nodiscard]] Result {
   /// The reason of the failure; an ok Status when there is a value.
   Status status() const { return ok() ? Status() : std::get<1>(state_); }
 
-  /// The value; calling it on a failed Result is a programming error (throws std::bad_variant_access).
+  /// The value; calling it on a failed Result is a programming error (throws
+  /// std::bad_variant_access).
   T& value() & { return std::get<0>(state_); }
   const T& value() const& { return std::get<0>(state_); }
   T&& value() && { return std::get<0>(std::move(state_)); }

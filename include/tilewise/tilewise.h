@@ -15,12 +15,13 @@
 #include <variant>
 #include <vector>
 
+#include <tilewise/export.h>
 #include <tilewise/status.h>
 
 namespace tilewise {
 
 /// "0.1.0".
-const char* version();
+TILEWISE_EXPORT const char* version();
 
 /// A flat record: field name -> text, in any order.
 using Record = std::vector<std::pair<std::string, std::string>>;
@@ -48,40 +49,51 @@ struct LabelScore {
 
 /// The fields that a task's kind sets; see TaskInfo::kind.
 struct Prediction {
-  float score = 0;                       ///< binary: the probability
-  std::optional<std::string> label;      ///< binary: set when the threshold is reached; multiclass: the best
-  std::vector<LabelScore> labels;        ///< multiclass: best first; multilabel: those over the threshold
-  bool out_of_scope = false;             ///< multiclass
-  float value = 0;                       ///< regression
-  std::vector<float> embedding;          ///< embedding
-  std::vector<float> logits;             ///< raw output of the head
-  bool truncated = false;                ///< the text was longer than the task takes and was cut
+  float score = 0;  ///< binary: the probability
+  /// Binary: set when the threshold is reached; multiclass: the best.
+  std::optional<std::string> label;
+  std::vector<LabelScore> labels;  ///< multiclass: best first; multilabel: those over the threshold
+  bool out_of_scope = false;       ///< multiclass
+  float value = 0;                 ///< regression
+  std::vector<float> embedding;    ///< embedding
+  std::vector<float> logits;       ///< raw output of the head
+  bool truncated = false;          ///< the text was longer than the task takes and was cut
 };
 
 struct OpenOptions {
-  std::string isa = {};  ///< "amx", "avx512_bf16", "avx512", "avx2", "portable", "neon"; empty: the best of this machine
+  /// "amx", "avx512_bf16", "avx512", "avx2", "portable", "neon": at most this level; empty:
+  /// TILEWISE_ISA from the environment, or else the best of this machine.
+  std::string isa = {};
   int32_t replicas = 0;  ///< 0: one a core of the cpuset and quota
   bool pin = true;       ///< pin each replica to its core
 };
 
 struct PredictOptions {
-  int32_t top = 1;                 ///< labels of a multiclass answer; 0: all
-  bool both_orders = false;        ///< pairs: mean over both orders
-  std::optional<float> threshold = {};  ///< on the logit, instead of the task's own
+  int32_t top = 1;           ///< labels of a multiclass answer; 0: all
+  bool both_orders = false;  ///< score: the logits are the mean of (left, right) and (right, left)
+  /// Binary and multilabel: on the logit, instead of the task's own.
+  std::optional<float> threshold = {};
 };
 
-/// An opened artifact with its replicas. Cheap to copy (copies share everything), thread-safe.
-class Model {
+/// An opened artifact with its replicas: one thread each. Cheap to copy (copies share everything),
+/// thread-safe. The last copy ends the threads. A moved-from Model may only be assigned to or
+/// destroyed.
+class TILEWISE_EXPORT Model {
  public:
-  /// Errors: not_found, invalid_input (a broken file), unavailable_machine (the ISA asked for does not run here).
+  /// Maps the file (milliseconds) and starts the replicas. Errors: not_found, io_error,
+  /// invalid_input (a broken file), unsupported (written by a newer tilewise), invalid_argument (an
+  /// option), unavailable_machine (the ISA asked for does not run here).
   static Result<Model> open(const std::string& path, const OpenOptions& options = {});
 
   std::vector<TaskInfo> tasks() const;
+  /// The instruction set that really runs, as in OpenOptions::isa.
   std::string isa() const;
   int32_t replicas() const;
 
-  /// One answer a text, in order; each may fail alone. Errors of the whole call: not_found (no such task),
-  /// invalid_argument (the task takes pairs).
+  /// One answer a text, in order; each may fail alone (invalid_input: a record where the task has
+  /// no template). Blocks until all are there; the texts are spread over the replicas. Text longer
+  /// than the task's max_tokens is cut (see truncated). Errors of the whole call: not_found (no
+  /// such task), invalid_argument (the task takes pairs, or an option).
   Result<std::vector<Result<Prediction>>> predict(const std::string& task,
                                                   const std::vector<Content>& texts,
                                                   const PredictOptions& options = {}) const;
@@ -102,8 +114,11 @@ struct CompileOptions {
   std::string precision = "bf16";  ///< "bf16" or "fp32"
 };
 
-/// Compiles a checkpoint folder into the artifact `output`, which appears whole or not at all.
-Status compile(const std::string& folder, const std::string& output,
-               const CompileOptions& options = {});
+/// Compiles a checkpoint (a Hugging Face folder, or one with tasks.json) into the artifact
+/// `output`, which appears whole or not at all. Equal input gives equal bytes. Thread-safe. Errors:
+/// not_found, io_error, invalid_input (naming the file and the tensor or field), unsupported
+/// (naming what), invalid_argument (an option).
+TILEWISE_EXPORT Status compile(const std::string& folder, const std::string& output,
+                               const CompileOptions& options = {});
 
 }  // namespace tilewise

@@ -38,7 +38,7 @@ PAIRS = [("red shoe", "red shoes"), ("", "mug"), ("steel mug", ""), ("usb cable 
 RECORDS = [({"title": "Steel mug", "brand": "acme", "price": 12.50}, {"title": "mug, steel", "price": 12.5}),
            ({"title": "usb cable", "brand": ""}, {"brand": "abc", "title": "cable usb"}),
            ({"title": "phone case black " * 8}, {"title": "case", "brand": "the brand"}),
-           ({"color": "red"}, {"title": "shirt"})]
+           ({"color": "red", "brand": "acme"}, {"title": "shirt"})]
 TEMPLATE = {"fields": [["title", "COL title VAL "], ["brand", "COL brand VAL "], ["price", "COL price VAL "]],
             "separator": " "}
 

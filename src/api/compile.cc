@@ -1,0 +1,12 @@
+#include <tilewise/tilewise.h>
+
+#include "api/compile_checkpoint.h"
+
+namespace tilewise {
+
+Status compile(const std::string& folder, const std::string& output,
+               const CompileOptions& options) {
+  return api::compile_checkpoint(folder, options.backbone, options.precision, output);
+}
+
+}  // namespace tilewise

@@ -1,0 +1,29 @@
+#include "api/compile_checkpoint.h"
+
+#include <utility>
+
+#include "compile/compile.h"
+
+namespace tilewise::api {
+namespace {
+
+Result<model::Precision> parse_precision(const std::string& name) {
+  for (const auto precision : {model::Precision::bf16, model::Precision::fp32}) {
+    if (name == name_of(precision)) return precision;
+  }
+  return invalid_argument(
+      {"The precision is not known", "CompileOptions::precision", "bf16 or fp32", name, ""});
+}
+
+}  // namespace
+
+Status compile_checkpoint(const std::string& folder, const std::string& backbone,
+                          const std::string& precision, const std::string& output) {
+  TILEWISE_ASSIGN_OR_RETURN(const model::Precision stored, parse_precision(precision));
+  TILEWISE_ASSIGN_OR_RETURN(model::Model model, compile::load_model({folder, backbone}));
+  compile::Options options;
+  options.precision = stored;
+  return compile::compile(std::move(model), options, output).status();
+}
+
+}  // namespace tilewise::api

@@ -1,0 +1,75 @@
+#include "api/convert.h"
+
+#include <utility>
+
+namespace tilewise::api {
+namespace {
+
+model::Content to_content(const Content& content) {
+  if (const auto* text = std::get_if<std::string>(&content)) return *text;
+  model::Record record;
+  for (const auto& [name, value] : std::get<Record>(content))
+    record.fields.push_back({name, value});
+  return record;
+}
+
+Status bad_option(const char* option, const char* expected, std::string found) {
+  return invalid_argument(
+      {"An option has a value that it cannot have", option, expected, std::move(found), ""});
+}
+
+}  // namespace
+
+Result<engine::Options> to_engine(const OpenOptions& options) {
+  engine::Options converted;
+  if (!options.isa.empty()) {
+    converted.isa = parse_isa(options.isa);
+    if (!converted.isa) {
+      return bad_option("OpenOptions::isa", "portable, neon, avx2, avx512, avx512_bf16 or amx",
+                        options.isa);
+    }
+  }
+  if (options.replicas < 0) {
+    return bad_option("OpenOptions::replicas", "0 or more", std::to_string(options.replicas));
+  }
+  converted.replicas = options.replicas;
+  converted.pin = options.pin;
+  return converted;
+}
+
+Result<engine::PredictOptions> to_engine(const PredictOptions& options) {
+  if (options.top < 0)
+    return bad_option("PredictOptions::top", "0 or more", std::to_string(options.top));
+  return engine::PredictOptions{options.top, options.both_orders, options.threshold};
+}
+
+model::Input to_input(const Content& text) { return model::TextInput{to_content(text)}; }
+
+model::Input to_input(const Pair& pair) {
+  return model::PairInput{to_content(pair.left), to_content(pair.right)};
+}
+
+TaskInfo to_public(const model::Task& task) {
+  return {task.name, name_of(task.kind), name_of(task.input), task.labels, task.max_tokens};
+}
+
+Prediction to_public(const model::Task& task, model::Prediction prediction) {
+  Prediction converted;
+  converted.score = prediction.score;
+  for (const model::LabelScore& label : prediction.labels) {
+    converted.labels.push_back({task.labels.at(static_cast<size_t>(label.label)), label.score});
+  }
+  if (task.kind == model::TaskKind::binary && prediction.over_threshold) {
+    converted.label = task.labels.front();
+  } else if (task.kind == model::TaskKind::multiclass && !converted.labels.empty()) {
+    converted.label = converted.labels.front().label;
+  }
+  converted.out_of_scope = prediction.out_of_scope;
+  converted.value = prediction.value;
+  converted.embedding = std::move(prediction.embedding);
+  converted.logits = std::move(prediction.logits);
+  converted.truncated = prediction.truncated;
+  return converted;
+}
+
+}  // namespace tilewise::api
