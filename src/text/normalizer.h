@@ -55,7 +55,7 @@ class Normalizer {
  private:
   void put(const ReplacementItem& item) {
     if (item.combining_class != 0 && order_ == MarkOrder::canonical) {
-      marks_.push_back(item);
+      marks_.push_back({uint64_t{item.combining_class} << 32 | marks_.size(), item});
       return;
     }
     put_marks();
@@ -65,8 +65,8 @@ class Normalizer {
   /// Marks between two starters follow in the order of their combining classes (Unicode 15, 3.11).
   void put_marks() {
     if (marks_.empty()) return;
-    std::ranges::stable_sort(marks_, {}, &ReplacementItem::combining_class);
-    for (const ReplacementItem& mark : marks_) sink_.put(mark.kind, mark.bytes, mark.length);
+    std::ranges::sort(marks_, {}, &Mark::order);
+    for (const Mark& mark : marks_) sink_.put(mark.item.kind, mark.item.bytes, mark.item.length);
     marks_.clear();
   }
 
@@ -90,7 +90,12 @@ class Normalizer {
   const CharacterTable& table_;
   Sink& sink_;
   MarkOrder order_;
-  std::vector<ReplacementItem> marks_;  ///< since the last starter; most texts never fill it
+
+  struct Mark {
+    uint64_t order;  ///< combining class, then place in the text
+    ReplacementItem item;
+  };
+  std::vector<Mark> marks_;  ///< since the last starter; most texts never fill it
 };
 
 /// The normalised text itself, as added tokens that ask for it are matched against.

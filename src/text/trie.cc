@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <map>
 #include <utility>
 
 namespace tilewise::text {
@@ -20,7 +21,7 @@ class TrieBuilder {
     grow();
     for (uint32_t root = 0; root < roots.size(); ++root) take(root, Trie::kUnusedLabel);
     for (uint32_t root = 0; root < roots.size(); ++root) {
-      std::ranges::stable_sort(roots[root], {}, &TrieKey::bytes);
+      sort_and_keep_last(roots[root]);
       pending_.push_back({root, roots[root], 0});
     }
     while (!pending_.empty()) {
@@ -38,9 +39,16 @@ class TrieBuilder {
     size_t depth;                   ///< bytes of that path
   };
 
+  static void sort_and_keep_last(std::vector<TrieKey>& keys) {
+    std::map<std::string, uint32_t> sorted;
+    for (TrieKey& key : keys) sorted.insert_or_assign(std::move(key.bytes), key.value);
+    keys.clear();
+    for (auto& [bytes, value] : sorted) keys.push_back({bytes, value});
+  }
+
   void place(const Node& node) {
     std::span<const TrieKey> keys = node.keys;
-    while (!keys.empty() && keys.front().bytes.size() == node.depth) {
+    if (!keys.empty() && keys.front().bytes.size() == node.depth) {
       const uint32_t label = units_[node.unit].label();
       if (node.depth > 0) units_[node.unit].label_and_value = label | (keys.front().value + 1) << 8;
       keys = keys.subspan(1);
