@@ -291,8 +291,7 @@ TEST_F(Api, CompileRefusesWhatItCannotCompile) {
   expect_error(compile(kData + "/bert", path("x.tw"), {.precision = "int4"}),
                StatusCode::invalid_argument, "int4");
   expect_error(compile(kData + "/multi_task", path("x.tw")), StatusCode::not_found, "backbone");
-  expect_error(compile(kData + "/bert", "/nonexistent/x.tw"), StatusCode::not_found,
-               "/nonexistent");
+  expect_error(compile(kData + "/bert", "/nonexistent/x.tw"), StatusCode::io_error, "/nonexistent");
   EXPECT_FALSE(fs::exists(path("x.tw")));
 }
 
