@@ -35,10 +35,14 @@ PAIRS = [("red shoe", "red shoes"), ("", "mug"), ("steel mug", ""), ("usb cable 
          ("a phone case for my phone with a black case and a charger of the order", "phone"),
          ("shirt", "the red shirt with the blue shoes and the black case in size xxl and a refund for the parcel order"),
          ("steel " * 40, "mug " * 40), ("steel " * 3, "mug " * 90)]
+KEYBOARD = {"title": "Kestrin K78 Mechanical Keyboard, Brown Switches, US Layout", "brand": "Kestrin"}
 RECORDS = [({"title": "Steel mug", "brand": "acme", "price": 12.50}, {"title": "mug, steel", "price": 12.5}),
            ({"title": "usb cable", "brand": ""}, {"brand": "abc", "title": "cable usb"}),
            ({"title": "phone case black " * 8}, {"title": "case", "brand": "the brand"}),
-           ({"color": "red", "brand": "acme"}, {"title": "shirt"})]
+           ({"color": "red", "brand": "acme"}, {"title": "shirt"}),
+           # The pairs of examples/cpp/score_pairs.cc.
+           (KEYBOARD, {"title": "kestrin k78 75% mechanical keyboard tactile brown us", "brand": "kestrin"}),
+           (KEYBOARD, {"title": "kestrin x200 wireless mouse graphite", "price": "47.50"})]
 TEMPLATE = {"fields": [["title", "COL title VAL "], ["brand", "COL brand VAL "], ["price", "COL price VAL "]],
             "separator": " "}
 
