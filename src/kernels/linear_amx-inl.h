@@ -17,6 +17,7 @@
 
 #include "kernels/elements-inl.h"
 #include "kernels/linear.h"
+#include "kernels/tables_amx-inl.h"
 
 namespace tilewise::kernels::HWY_NAMESPACE {
 namespace {
@@ -107,8 +108,8 @@ class RowFinisher {
       auto low = hn::Load(d, sums + column);
       auto high = hn::Load(d, sums + column + lanes);
       if constexpr (kFused == Fused::gelu_erf) {
-        low = GeluFast(d, low);
-        high = GeluFast(d, high);
+        low = gelu_beside_tiles(d, low);
+        high = gelu_beside_tiles(d, high);
       }
       store_pair(d, low, high, reinterpret_cast<Element*>(output) + column);
     }

@@ -1,7 +1,10 @@
 // The linear kernel of the AMX level, on the processor where it has AMX and on the model of the
 // tile unit everywhere.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -114,6 +117,32 @@ TEST_P(LinearAmx, MatchesAnFp64Loop) {
         expect_fp64_result(layer, run(*GetParam(), layer, fused, type), fused, type);
         if (HasFatalFailure()) return;
       }
+    }
+  }
+}
+
+TEST_P(LinearAmx, GeluIsAccurateOverItsWholeRange) {
+  // With weights of zero the sums are the bias.
+  constexpr int kColumns = 4096;
+  Layer layer(1, 32, kColumns, 8);
+  std::fill(layer.weight.begin(), layer.weight.end(), 0.0f);
+  layer.pack();
+  float* x = layer.bias.as<float>();
+  for (int i = 0; i < kColumns; ++i) x[i] = (i - kColumns / 2) * 0.003f;  // -6.1 to 6.1
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const float special[] = {-1e30f, -1000.0f, -20.0f, 1e-30f, 20.0f, 1000.0f, 1e30f, kInfinity};
+  std::copy(std::begin(special), std::end(special), x);
+  x[8] = std::nanf("");
+  const Matrix output = run(*GetParam(), layer, Fused::gelu_erf, OutputType::fp32);
+  const float* found = output.row<float>(0);
+  for (int i = 0; i < kColumns; ++i) {
+    if (i == 8) {
+      EXPECT_TRUE(std::isnan(found[i]));
+    } else if (x[i] == kInfinity) {
+      EXPECT_EQ(found[i], kInfinity);
+    } else {
+      // Both ways of computing it promise 1e-4.
+      ASSERT_NEAR(found[i], gelu(x[i]), 1e-4 + std::fabs(x[i]) * 1e-7) << x[i];
     }
   }
 }
