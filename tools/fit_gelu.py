@@ -126,8 +126,11 @@ def fit_exp2(terms):
 
 
 def fit_gelu_exact(exp2_coefficients):
-    """gelu(x) = max(x, 0) - u Q(u), u = |x|, Q(u) = Phi(-u) = exp(-u^2 / 2) R(min(u, c))."""
-    edge, terms = 6.0, 12
+    """gelu(x) = max(x, 0) - u Q(u), u = min(|x|, 13.2), Q(u) = Phi(-u) = exp(-u^2 / 2) R(u).
+
+    R is fitted up to 5.5 only: beyond, the factor exp(-u^2 / 2) makes whatever it does invisible.
+    """
+    edge, terms = 5.5, 12
     u = chebyshev_points(0, edge, 2000)
     ratio = exact(lambda v: mpmath.exp(v * v / 2) * cdf(-v), u)
     weights = np.maximum(u, 0.02) * np.exp(-u * u / 2) + np.longdouble(2e-8)
@@ -135,20 +138,19 @@ def fit_gelu_exact(exp2_coefficients):
     c32 = float32(coefficients)
 
     grid = np.linspace(-14, 14, 280001).astype(np.float32)
-    magnitude = np.abs(grid)
+    magnitude = np.minimum(np.abs(grid), np.float32(13.2))
     exponent = (magnitude * magnitude * np.float32(-0.5 / np.log(2))).astype(np.float32)
-    exponent = np.maximum(exponent, np.float32(-127))
     n = np.rint(exponent)
     power = horner(exp2_coefficients, (exponent - n).astype(np.float32)) * np.exp2(n).astype(np.float32)
-    q = (power * horner(c32, np.minimum(magnitude, np.float32(edge)))).astype(np.float32)
+    q = (power * horner(c32, magnitude)).astype(np.float32)
     value = (np.maximum(grid, 0) - (magnitude * q).astype(np.float32)).astype(np.float32)
     sample = slice(None, None, 20)
     true = np.array([float(v * cdf(v)) for v in map(mpmath.mpf, map(float, grid[sample]))])
     error = (np.abs(value[sample] - true) / np.maximum(1, magnitude[sample])).max()
-    report(f"gelu exact, R(u), u = min(|x|, {edge}), fit alone {fitted:.3g}", c32, error)
+    report(f"gelu exact, R(u), fit alone {fitted:.3g}", c32, error)
 
 
 if __name__ == "__main__":
     fit_gelu_fast()
     fit_exp2(5)
-    fit_gelu_exact(fit_exp2(7))
+    fit_gelu_exact(fit_exp2(6))

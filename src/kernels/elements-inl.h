@@ -27,7 +27,15 @@ HWY_INLINE void store(D d, V v, float* to) {
 }
 
 template <class D, class V>
-HWY_INLINE void store(D /*d*/, V v, uint16_t* to) {
+HWY_INLINE void store(D d, V v, uint16_t* to) {
+#if defined(__AVX512BF16__)
+  if constexpr (hn::MaxLanes(D()) == 16) {
+    const auto narrow = _mm512_cvtneps_pbh(v.raw);
+    __builtin_memcpy(to, &narrow, sizeof narrow);
+    return;
+  }
+#endif
+  (void)d;
   const hn::RebindToUnsigned<D> du;
   const hn::RebindToSigned<D> di;
   const hn::Rebind<uint16_t, D> du16;

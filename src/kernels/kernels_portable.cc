@@ -6,22 +6,22 @@ namespace tilewise::kernels::HWY_NAMESPACE {
 namespace {
 
 double multiply_adds(int64_t rounds) {
-  constexpr int kChains = 12;
+  constexpr int kSums = 12;
   const FloatTag d;
   volatile float opaque = 0.5f;  // keeps the compiler from knowing the result
   const Floats x = hn::Set(d, opaque);
-  Floats sums[kChains];
+  Floats sums[kSums];
   HWY_UNROLL(12)
-  for (int i = 0; i < kChains; ++i) sums[i] = hn::Set(d, opaque + static_cast<float>(i));
+  for (int i = 0; i < kSums; ++i) sums[i] = hn::Set(d, opaque + static_cast<float>(i));
   for (int64_t round = 0; round < rounds; ++round) {
     HWY_UNROLL(12)
-    for (int i = 0; i < kChains; ++i) sums[i] = hn::MulAdd(x, x, sums[i]);
+    for (int i = 0; i < kSums; ++i) sums[i] = hn::MulAdd(x, x, sums[i]);
   }
   Floats total = sums[0];
   HWY_UNROLL(12)
-  for (int i = 1; i < kChains; ++i) total = hn::Add(total, sums[i]);
+  for (int i = 1; i < kSums; ++i) total = hn::Add(total, sums[i]);
   opaque = hn::GetLane(total);
-  return 2.0 * kChains * kLanes * static_cast<double>(rounds);
+  return 2.0 * kSums * kLanes * static_cast<double>(rounds);
 }
 
 }  // namespace
