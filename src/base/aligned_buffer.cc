@@ -1,12 +1,12 @@
 #include "base/aligned_buffer.h"
 
-#include <sys/mman.h>
-
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
+
+#include <sys/mman.h>
 
 namespace tilewise {
 namespace {
@@ -15,7 +15,8 @@ constexpr size_t kAlignment = 64;
 constexpr size_t kPage = 4096;
 constexpr size_t kHugePage = size_t{2} << 20;
 
-// Two huge pages and more are mapped, so that untouched pages cost nothing; less comes from the heap.
+// Two huge pages and more are mapped, so that untouched pages cost nothing; less comes from the
+// heap.
 constexpr size_t kMappedFrom = 2 * kHugePage;
 
 size_t round_up(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
@@ -31,7 +32,8 @@ std::byte* allocate_from_heap(size_t size) {
 std::byte* allocate_mapped(size_t size) {
   const size_t rounded = round_up(size, kPage);
   const size_t reserved = rounded + kHugePage;
-  void* start = ::mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* start =
+      ::mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (start == MAP_FAILED) return nullptr;
   auto* const reserved_begin = static_cast<std::byte*>(start);
   const auto address = reinterpret_cast<uintptr_t>(start);
@@ -53,10 +55,11 @@ Result<AlignedBuffer> AlignedBuffer::allocate(size_t size) {
     buffer.data_ = size < kMappedFrom ? allocate_from_heap(size) : allocate_mapped(size);
   }
   if (buffer.data_ == nullptr) {
-    return unavailable_machine({.what = "out of memory",
-                                .where = "a buffer of " + std::to_string(size) + " bytes",
-                                .found = errno_text(ENOMEM),
-                                .remedy = "Use fewer replicas, or a machine or container with more memory"});
+    return unavailable_machine(
+        {.what = "out of memory",
+         .where = "a buffer of " + std::to_string(size) + " bytes",
+         .found = errno_text(ENOMEM),
+         .remedy = "Use fewer replicas, or a machine or container with more memory"});
   }
   buffer.size_ = size;
   return buffer;

@@ -1,14 +1,14 @@
 #include "base/aligned_buffer.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
-#include <gtest/gtest.h>
 #include <limits>
 #include <utility>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace tilewise {
 namespace {
@@ -31,7 +31,8 @@ size_t resident_bytes() {
 // Sizes on both sides of where memory comes from the system instead of the heap.
 class AlignedBufferOfSize : public testing::TestWithParam<size_t> {};
 INSTANTIATE_TEST_SUITE_P(Sizes, AlignedBufferOfSize,
-                         testing::Values(1, 63, 64, 65, 100'000, 4 * kMiB - 1, 4 * kMiB, 4 * kMiB + 1, 9 * kMiB + 77));
+                         testing::Values(1, 63, 64, 65, 100'000, 4 * kMiB - 1, 4 * kMiB,
+                                         4 * kMiB + 1, 9 * kMiB + 77));
 
 TEST_P(AlignedBufferOfSize, IsAlignedZeroedAndWritable) {
   // Twice, since the first buffer's dirty memory may come back.
@@ -39,7 +40,8 @@ TEST_P(AlignedBufferOfSize, IsAlignedZeroedAndWritable) {
     const AlignedBuffer buffer = allocate(GetParam());
     EXPECT_EQ(buffer.size(), GetParam());
     EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer.data()) % 64, 0u);
-    EXPECT_TRUE(std::all_of(buffer.data(), buffer.data() + buffer.size(), [](std::byte b) { return b == std::byte{0}; }));
+    EXPECT_TRUE(std::all_of(buffer.data(), buffer.data() + buffer.size(),
+                            [](std::byte b) { return b == std::byte{0}; }));
     std::memset(buffer.data(), 0xff, buffer.size());
   }
 }

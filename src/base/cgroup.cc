@@ -42,15 +42,15 @@ bool contains(std::string_view comma_list, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-// Where a hierarchy is mounted, and which of its groups is the mount's root (not "/" in a container without a
-// cgroup namespace).
+// Where a hierarchy is mounted, and which of its groups is the mount's root (not "/" in a container
+// without a cgroup namespace).
 struct Mount {
   std::string point;
   std::string group;
 };
 
-// A line of mountinfo: id parent device GROUP POINT options [optional...] - TYPE source SUPER_OPTIONS (proc(5)).
-// An empty controller means the version 2 hierarchy.
+// A line of mountinfo: id parent device GROUP POINT options [optional...] - TYPE source
+// SUPER_OPTIONS (proc(5)). An empty controller means the version 2 hierarchy.
 std::optional<Mount> find_mount(std::string_view mountinfo, std::string_view controller) {
   for (const std::string_view line : split(mountinfo, '\n')) {
     const size_t dash = line.find(" - ");
@@ -73,25 +73,24 @@ std::optional<std::string> find_group(std::string_view cgroup, std::string_view 
     const size_t second = line.find(':', first == std::string_view::npos ? first : first + 1);
     if (second == std::string_view::npos) continue;
     const std::string_view controllers = line.substr(first + 1, second - first - 1);
-    const bool matches = controller.empty() ? controllers.empty() : contains(controllers, controller);
+    const bool matches =
+        controller.empty() ? controllers.empty() : contains(controllers, controller);
     if (matches) return std::string(line.substr(second + 1));
   }
   return std::nullopt;
 }
 
 // The folders of the process's group and of the groups above it, as far as the mount shows them.
-std::vector<std::string> group_folders(const std::string& root, const Mount& mount, std::string group) {
+std::vector<std::string> group_folders(const std::string& root, const Mount& mount,
+                                       std::string group) {
   if (mount.group != "/") {
     const bool inside = group == mount.group || group.starts_with(mount.group + "/");
     group = inside ? group.substr(mount.group.size()) : "";
   }
-  if (group.starts_with("/..")) group = "";  // above the root of our cgroup namespace
-  std::vector<std::string> folders;
-  for (; !group.empty() && group != "/"; group.resize(group.rfind('/'))) {
-    folders.push_back(root + mount.point + group);
-    if (group.rfind('/') == std::string::npos) break;
-  }
-  folders.push_back(root + mount.point);
+  // "/..": above the root of our cgroup namespace.
+  if (!group.starts_with('/') || group.starts_with("/..")) group = "";
+  std::vector<std::string> folders = {root + mount.point};
+  for (; group.size() > 1; group.resize(group.rfind('/'))) folders.push_back(folders[0] + group);
   return folders;
 }
 
@@ -116,8 +115,10 @@ double read_cfs_quota(const std::string& folder) {
 
 void for_each_folder(const std::string& root, std::string_view controller,
                      const std::function<void(const std::string&)>& visit) {
-  const std::optional<Mount> mount = find_mount(read_or_empty(root + "/proc/self/mountinfo"), controller);
-  const std::optional<std::string> group = find_group(read_or_empty(root + "/proc/self/cgroup"), controller);
+  const std::optional<Mount> mount =
+      find_mount(read_or_empty(root + "/proc/self/mountinfo"), controller);
+  const std::optional<std::string> group =
+      find_group(read_or_empty(root + "/proc/self/cgroup"), controller);
   if (!mount || !group) return;
   for (const std::string& folder : group_folders(root, *mount, *group)) visit(folder);
 }
@@ -138,7 +139,8 @@ CgroupLimits read_cgroup_limits(const std::string& root) {
     tighten(limits.cpus, parse_cpu_max(read_or_empty(folder + "/cpu.max")));
     tighten(limits.memory_bytes, read_bytes(folder + "/memory.max"));
   });
-  for_each_folder(root, "cpu", [&](const std::string& folder) { tighten(limits.cpus, read_cfs_quota(folder)); });
+  for_each_folder(root, "cpu",
+                  [&](const std::string& folder) { tighten(limits.cpus, read_cfs_quota(folder)); });
   for_each_folder(root, "memory", [&](const std::string& folder) {
     tighten(limits.memory_bytes, read_bytes(folder + "/memory.limit_in_bytes"));
   });

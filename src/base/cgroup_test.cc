@@ -8,7 +8,8 @@
 namespace tilewise {
 namespace {
 
-// File contents as the kernel's documents and real machines show them (cgroups(7), proc(5), admin-guide/cgroup-v2).
+// File contents as the kernel's documents and real machines show them (cgroups(7), proc(5),
+// admin-guide/cgroup-v2).
 constexpr char kMountV2[] =
     "24 30 0:22 / /proc rw,nosuid - proc proc rw\n"
     "35 25 0:30 / /sys/fs/cgroup ro,nosuid shared:9 master:4 - cgroup2 cgroup2 rw,nsdelegate\n";
@@ -21,8 +22,9 @@ TEST(ParseCpuMax, QuotaOverPeriod) {
 }
 
 TEST(ParseCpuMax, NoLimit) {
-  for (const char* text : {"max 100000\n", "", "\n", "max", "100000", "x y", "100000 0\n", "-1 100000\n", " ",
-                           "99999999999999999999 100000\n", "100000 100000x\n"}) {
+  for (const char* text :
+       {"max 100000\n", "", "\n", "max", "100000", "x y", "100000 0\n", "-1 100000\n", " ",
+        "99999999999999999999 100000\n", "100000 100000x\n"}) {
     EXPECT_EQ(parse_cpu_max(text), 0) << text;
   }
 }
@@ -77,10 +79,12 @@ TEST(CgroupLimits, GroupAboveTheNamespace) {
   EXPECT_EQ(read_cgroup_limits(root.path()).cpus, 1);
 }
 
-// Version 1 in a container without a cgroup namespace: the group's path is the host's, the mount shows only its end.
+// Version 1 in a container without a cgroup namespace: the group's path is the host's, the mount
+// shows only its end.
 TEST(CgroupLimits, VersionOneContainer) {
   const TemporaryFolder root;
-  root.write("proc/self/cgroup", "5:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n3:cpuset:/docker/abc\n");
+  root.write("proc/self/cgroup",
+             "5:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n3:cpuset:/docker/abc\n");
   root.write("proc/self/mountinfo",
              "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
              "33 31 0:30 /docker/abc /sys/fs/cgroup/cpuset ro - cgroup cgroup rw,cpuset\n"
@@ -110,7 +114,8 @@ TEST(CgroupLimits, VersionOneUnlimited) {
 TEST(CgroupLimits, BrokenFilesAreNoLimit) {
   const TemporaryFolder root;
   root.write("proc/self/cgroup", "nonsense\n0:\n:::\n\n0::no-slash\n");
-  root.write("proc/self/mountinfo", "1 2 3\n - \n35 25 0:30 / /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n");
+  root.write("proc/self/mountinfo",
+             "1 2 3\n - \n35 25 0:30 / /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n");
   root.write("sys/fs/cgroup/cpu.max", "what\n");
   root.write("sys/fs/cgroup/memory.max", "-5\n");
   EXPECT_EQ(read_cgroup_limits(root.path()).cpus, 0);

@@ -1,8 +1,8 @@
 // Chosen by CMake on 64-bit Arm.
-#include <sys/auxv.h>
-
 #include <fstream>
 #include <string>
+
+#include <sys/auxv.h>
 
 #include "base/isa.h"
 
@@ -23,7 +23,8 @@ std::string first_line(const char* path) {
   return line;
 }
 
-// Arm has no brand string; the main id register tells cores apart (0x...d400...: Neoverse V1, Graviton 3).
+// Arm has no brand string; the main id register tells cores apart (0x...d400...: Neoverse V1,
+// Graviton 3).
 std::string read_name() {
   const std::string midr = first_line("/sys/devices/system/cpu/cpu0/regs/identification/midr_el1");
   return midr.empty() ? "aarch64" : "aarch64 (MIDR " + midr + ")";

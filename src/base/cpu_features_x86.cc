@@ -1,11 +1,11 @@
 // Chosen by CMake on x86-64.
-#include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <array>
 #include <cstring>
 #include <string>
+
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/cpuid.h"
 #include "base/isa.h"

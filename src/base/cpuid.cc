@@ -3,9 +3,9 @@
 namespace tilewise {
 namespace {
 
-constexpr uint64_t kAvxState = 0x6;           // XMM, YMM
-constexpr uint64_t kAvx512State = 0xe6;       // and opmask, the upper halves of ZMM0-15, ZMM16-31
-constexpr uint64_t kTileState = 0x3ull << 17; // XTILECFG, XTILEDATA
+constexpr uint64_t kAvxState = 0x6;            // XMM, YMM
+constexpr uint64_t kAvx512State = 0xe6;        // and opmask, the upper halves of ZMM0-15, ZMM16-31
+constexpr uint64_t kTileState = 0x3ull << 17;  // XTILECFG, XTILEDATA
 
 bool bit(uint32_t word, int index) { return ((word >> index) & 1u) != 0; }
 

@@ -13,8 +13,8 @@ struct CpuidAnswers {
   uint32_t leaf1_ecx = 0;
   uint32_t leaf7_ebx = 0, leaf7_ecx = 0, leaf7_edx = 0;  ///< leaf 7, subleaf 0
   uint32_t leaf7_1_eax = 0;                              ///< leaf 7, subleaf 1
-  uint64_t xcr0 = 0;          ///< the register state that the operating system saves; 0: no XSAVE
-  bool amx_permitted = false; ///< the Linux kernel has granted the tile registers to this process
+  uint64_t xcr0 = 0;           ///< the register state that the operating system saves; 0: no XSAVE
+  bool amx_permitted = false;  ///< the Linux kernel has granted the tile registers to this process
   std::string brand;
 };
 
@@ -22,7 +22,8 @@ struct CpuidAnswers {
 /// Bits: Intel SDM volume 2A, CPUID; volume 1, section 13.3 (XCR0).
 CpuFeatures decode_cpuid(const CpuidAnswers& answers);
 
-/// Whether both AMX state components are enabled in XCR0; only then is it worth asking for the permission.
+/// Whether both AMX state components are enabled in XCR0; only then is it worth asking for the
+/// permission.
 bool has_tile_state(uint64_t xcr0);
 
 }  // namespace tilewise

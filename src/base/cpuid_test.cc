@@ -8,7 +8,8 @@ namespace {
 // All feature bits set: what is left out then comes from the operating system's side.
 CpuidAnswers full_processor(uint64_t xcr0, bool amx_permitted) {
   CpuidAnswers answers;
-  answers.leaf1_ecx = answers.leaf7_ebx = answers.leaf7_ecx = answers.leaf7_edx = answers.leaf7_1_eax = ~0u;
+  answers.leaf1_ecx = answers.leaf7_ebx = answers.leaf7_ecx = answers.leaf7_edx =
+      answers.leaf7_1_eax = ~0u;
   answers.xcr0 = xcr0;
   answers.amx_permitted = amx_permitted;
   return answers;
@@ -31,7 +32,8 @@ TEST(DecodeCpuid, NoRegisterStateNoFeature) {
   EXPECT_TRUE(sse.bmi2 && sse.aes);  // these use registers that every kernel saves
 
   EXPECT_EQ(supported_isas(decode_cpuid(full_processor(0, false))), std::vector{Isa::portable});
-  EXPECT_EQ(supported_isas(decode_cpuid(full_processor(kAvx, false))), (std::vector{Isa::portable, Isa::avx2}));
+  EXPECT_EQ(supported_isas(decode_cpuid(full_processor(kAvx, false))),
+            (std::vector{Isa::portable, Isa::avx2}));
   // Opmask state without the upper halves of ZMM is not AVX-512.
   EXPECT_FALSE(decode_cpuid(full_processor(kAvx | 0x20, false)).avx512f);
 }
@@ -79,7 +81,8 @@ TEST(DecodeCpuid, EachBitIsItsOwnFeature) {
     answers.*set.word |= 1u << set.index;
     const CpuFeatures cpu = decode_cpuid(answers);
     for (const Bit& other : bits) {
-      EXPECT_EQ(cpu.*other.feature, other.feature == set.feature) << "bit " << set.index << ", other " << other.index;
+      EXPECT_EQ(cpu.*other.feature, other.feature == set.feature)
+          << "bit " << set.index << ", other " << other.index;
     }
   }
 }

@@ -33,15 +33,20 @@ std::optional<Isa> parse_isa(std::string_view name) {
 
 bool supports(const CpuFeatures& cpu, Isa isa) {
   switch (isa) {
-    case Isa::portable: return true;
-    case Isa::neon: return cpu.neon;
-    case Isa::avx2: return cpu.avx2 && cpu.fma && cpu.f16c && cpu.bmi2;
+    case Isa::portable:
+      return true;
+    case Isa::neon:
+      return cpu.neon;
+    case Isa::avx2:
+      return cpu.avx2 && cpu.fma && cpu.f16c && cpu.bmi2;
     case Isa::avx512:
       // The compiler's -mavx512f brings AVX2 along, so these kernels need both.
       return supports(cpu, Isa::avx2) && cpu.avx512f && cpu.avx512bw && cpu.avx512cd &&
              cpu.avx512dq && cpu.avx512vl;
-    case Isa::avx512_bf16: return supports(cpu, Isa::avx512) && cpu.avx512_bf16;
-    case Isa::amx: return supports(cpu, Isa::avx512_bf16) && cpu.amx_tile && cpu.amx_bf16;
+    case Isa::avx512_bf16:
+      return supports(cpu, Isa::avx512) && cpu.avx512_bf16;
+    case Isa::amx:
+      return supports(cpu, Isa::avx512_bf16) && cpu.amx_tile && cpu.amx_bf16;
   }
   return false;
 }

@@ -1,12 +1,13 @@
 #include "base/isa.h"
 
 #include <fstream>
-#include <gtest/gtest.h>
 #include <iterator>
 #include <set>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace tilewise {
 namespace {
@@ -97,7 +98,8 @@ TEST_P(SupportedIsas, AreThoseOfTheMachine) {
   for (const Isa isa : GetParam().isas) EXPECT_TRUE(supports(GetParam().cpu, isa));
 }
 
-constexpr Isa kPortable = Isa::portable, kAvx2 = Isa::avx2, kAvx512 = Isa::avx512, kBf16 = Isa::avx512_bf16;
+constexpr Isa kPortable = Isa::portable, kAvx2 = Isa::avx2, kAvx512 = Isa::avx512,
+              kBf16 = Isa::avx512_bf16;
 
 // What the vendors' documents say of each core.
 INSTANTIATE_TEST_SUITE_P(
@@ -113,7 +115,8 @@ INSTANTIATE_TEST_SUITE_P(
         Machine{"AlderLake", alder_lake(), {kPortable, kAvx2}},
         Machine{"SapphireRapids", sapphire_rapids(), {kPortable, kAvx2, kAvx512, kBf16, Isa::amx}},
         Machine{"GraniteRapids", sapphire_rapids(), {kPortable, kAvx2, kAvx512, kBf16, Isa::amx}},
-        Machine{"SapphireRapidsWithoutAmxPermission", sapphire_rapids_without_amx_permission(),
+        Machine{"SapphireRapidsWithoutAmxPermission",
+                sapphire_rapids_without_amx_permission(),
                 {kPortable, kAvx2, kAvx512, kBf16}},
         Machine{"AmxWithoutAvx512", amx_without_avx512(), {kPortable, kAvx2}},
         Machine{"Zen2", with_avx2(), {kPortable, kAvx2}},
@@ -130,7 +133,8 @@ TEST(Supports, NeedsEveryFlagOfALevel) {
     cpu.*flag = false;
     return supports(cpu, isa);
   };
-  for (const auto flag : {&CpuFeatures::avx2, &CpuFeatures::fma, &CpuFeatures::f16c, &CpuFeatures::bmi2}) {
+  for (const auto flag :
+       {&CpuFeatures::avx2, &CpuFeatures::fma, &CpuFeatures::f16c, &CpuFeatures::bmi2}) {
     EXPECT_FALSE(supports_without(Isa::avx2, flag));
     EXPECT_FALSE(supports_without(Isa::amx, flag));
   }
@@ -147,11 +151,13 @@ TEST(Supports, NeedsEveryFlagOfALevel) {
 }
 
 TEST(IsaNames, ReadBack) {
-  for (const Isa isa : {Isa::portable, Isa::neon, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx}) {
+  for (const Isa isa :
+       {Isa::portable, Isa::neon, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx}) {
     EXPECT_EQ(parse_isa(name_of(isa)), isa);
   }
   EXPECT_STREQ(name_of(Isa::avx512_bf16), "avx512_bf16");
-  for (const char* wrong : {"", "AVX2", "avx", "avx512 ", "sse"}) EXPECT_EQ(parse_isa(wrong), std::nullopt) << wrong;
+  for (const char* wrong : {"", "AVX2", "avx", "avx512 ", "sse"})
+    EXPECT_EQ(parse_isa(wrong), std::nullopt) << wrong;
 }
 
 // The kernel's own list of the flags of this machine; empty where it has none.

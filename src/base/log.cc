@@ -1,9 +1,9 @@
 #include "base/log.h"
 
+#include <memory>
+
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
-
-#include <memory>
 
 namespace tilewise {
 namespace {
@@ -11,7 +11,8 @@ namespace {
 // Never destroyed, so that destructors of other static objects may still log.
 spdlog::logger& logger() {
   static spdlog::logger& instance = *[] {
-    auto* created = new spdlog::logger("tilewise", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+    auto* created =
+        new spdlog::logger("tilewise", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
     created->set_pattern("%H:%M:%S %^%l%$: %v");
     created->set_level(spdlog::level::info);
     return created;

@@ -2,11 +2,12 @@
 
 #include <array>
 #include <functional>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 namespace tilewise {
 namespace {
@@ -35,7 +36,8 @@ class Log : public testing::Test {
 
 TEST_F(Log, OneLineWithTimeAndLevel) {
   const std::string text = printed_by([] { log_warn("the disk is nearly full"); });
-  EXPECT_THAT(text, MatchesRegex("[0-9][0-9]:[0-9][0-9]:[0-9][0-9] warning: the disk is nearly full\n"));
+  EXPECT_THAT(text,
+              MatchesRegex("[0-9][0-9]:[0-9][0-9]:[0-9][0-9] warning: the disk is nearly full\n"));
 }
 
 TEST_F(Log, TextIsNotAFormat) {
@@ -55,7 +57,8 @@ TEST_F(Log, EachLevelHidesThoseBelow) {
     ASSERT_TRUE(set_log_level(levels[level]).ok());
     const std::string text = printed_by(log_all);
     for (size_t i = 0; i < messages.size(); ++i) {
-      EXPECT_EQ(text.find(messages[i]) != std::string::npos, i >= level) << levels[level] << " " << messages[i];
+      EXPECT_EQ(text.find(messages[i]) != std::string::npos, i >= level)
+          << levels[level] << " " << messages[i];
     }
   }
 }

@@ -1,11 +1,11 @@
 #include "base/mapped_file.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/open_regular.h"
 

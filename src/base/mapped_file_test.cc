@@ -1,11 +1,11 @@
 #include "base/mapped_file.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <gtest/gtest.h>
 #include <string>
 #include <utility>
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/temporary_folder.h"
 
@@ -75,8 +75,10 @@ class Reading : public testing::TestWithParam<Reader> {};
 
 INSTANTIATE_TEST_SUITE_P(
     Readers, Reading,
-    testing::Values(Reader{"MappedFile", [](const std::string& path) { return MappedFile::open(path).status(); }},
-                    Reader{"ReadFile", [](const std::string& path) { return read_file(path).status(); }}),
+    testing::Values(Reader{"MappedFile",
+                           [](const std::string& path) { return MappedFile::open(path).status(); }},
+                    Reader{"ReadFile",
+                           [](const std::string& path) { return read_file(path).status(); }}),
     [](const auto& param_info) { return param_info.param.name; });
 
 TEST_P(Reading, MissingFile) {
@@ -118,9 +120,11 @@ TEST_P(Reading, Unreadable) {
   const std::string path = folder.write("secret", "text");
   ASSERT_EQ(::chmod(folder.path().c_str(), 0755), 0);
   ASSERT_EQ(::chmod(path.c_str(), 0), 0);
-  constexpr uid_t kNobody = 65534;  // root may read everything, so root becomes somebody else for a moment
+  constexpr uid_t kNobody =
+      65534;  // root may read everything, so root becomes somebody else for a moment
   const bool is_root = ::geteuid() == 0;
-  if (is_root && ::seteuid(kNobody) != 0) GTEST_SKIP() << "root here, and not allowed to become another user";
+  if (is_root && ::seteuid(kNobody) != 0)
+    GTEST_SKIP() << "root here, and not allowed to become another user";
   const Status status = GetParam().read(path);
   if (is_root) {
     ASSERT_EQ(::seteuid(0), 0);

@@ -1,10 +1,10 @@
 #include "base/open_regular.h"
 
+#include <cerrno>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
 
 namespace tilewise {
 namespace {

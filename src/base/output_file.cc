@@ -1,14 +1,14 @@
 #include "base/output_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <random>
 #include <utility>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace tilewise {
 namespace {
@@ -25,7 +25,8 @@ Status cannot_write(const std::string& path, int error) {
 }
 
 Status already_closed(const std::string& path) {
-  return internal_error({.what = "the output was used after it had failed or was committed", .where = path});
+  return internal_error(
+      {.what = "the output was used after it had failed or was committed", .where = path});
 }
 
 // Renaming over a device or a directory would destroy it, or fail only after all the work.
@@ -60,7 +61,8 @@ int write_fully(int descriptor, const char* data, size_t size) {
   return 0;
 }
 
-// Makes the new name itself survive a crash. Some file systems cannot sync a directory: nothing is lost by that.
+// Makes the new name itself survive a crash. Some file systems cannot sync a directory: nothing is
+// lost by that.
 int sync_directory_of(const std::string& path) {
   std::string directory = std::filesystem::path(path).parent_path().string();
   if (directory.empty()) directory = ".";
@@ -136,7 +138,8 @@ Status OutputFile::commit() {
   TILEWISE_RETURN_IF_ERROR(flush());
   if (::fsync(descriptor_) != 0 && errno != EINVAL) return fail(errno);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return fail(errno);
-  // From here on the temporary name is gone; a late error of close() (network file systems) is still reported.
+  // From here on the temporary name is gone; a late error of close() (network file systems) is
+  // still reported.
   const int close_error = ::close(std::exchange(descriptor_, -1)) == 0 ? 0 : errno;
   const int sync_error = sync_directory_of(path_);
   if (close_error != 0) return cannot_write(path_, close_error);

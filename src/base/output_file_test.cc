@@ -1,19 +1,19 @@
 #include "base/output_file.h"
 
+#include <csignal>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <csignal>
-#include <filesystem>
-#include <functional>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <string>
-#include <utility>
 
 #include "base/temporary_folder.h"
 
@@ -60,7 +60,9 @@ TEST(OutputFile, LeavesNothingWithoutCommit) {
 TEST(OutputFile, KeepsTheOldFileUntilCommit) {
   const TemporaryFolder folder;
   folder.write("out", "old");
-  { EXPECT_TRUE(create(folder / "out").write("lost").ok()); }
+  {
+    EXPECT_TRUE(create(folder / "out").write("lost").ok());
+  }
   EXPECT_EQ(folder.read("out"), "old");
   OutputFile file = create(folder / "out");
   EXPECT_TRUE(file.write("new").ok());
@@ -76,7 +78,8 @@ TEST(OutputFile, KeepsTheOrderOfSmallAndLargePieces) {
   OutputFile file = create(folder / "out");
   std::string expected;
   char letter = 'a';
-  for (const size_t size : {size_t{1}, kMiB / 4 - 1, kMiB / 4, size_t{3}, kMiB / 4 + 1, 3 * kMiB, size_t{0}, size_t{2}}) {
+  for (const size_t size : {size_t{1}, kMiB / 4 - 1, kMiB / 4, size_t{3}, kMiB / 4 + 1, 3 * kMiB,
+                            size_t{0}, size_t{2}}) {
     const std::string piece(size, letter++);
     expected += piece;
     if (size % 2 == 0) {
@@ -156,7 +159,8 @@ TEST(OutputFile, ReportsAFolderThatWentAway) {
   EXPECT_EQ(status.problem().where, folder / "sub/out");
 }
 
-// Runs `body` in a process of its own, whose limits and mounts may be changed, and passes its failures on.
+// Runs `body` in a process of its own, whose limits and mounts may be changed, and passes its
+// failures on.
 enum Outcome { kPassed = 0, kFailed = 1, kSkipped = 2 };
 
 Outcome in_child(const std::function<Outcome()>& body) {
@@ -167,15 +171,18 @@ Outcome in_child(const std::function<Outcome()>& body) {
   return WIFEXITED(status) ? static_cast<Outcome>(WEXITSTATUS(status)) : kFailed;
 }
 
-// Writes more than there is room for; whatever fails first must say why, and leave the folder as it was.
-Outcome write_too_much(const TemporaryFolder& folder, const std::string& path, const std::string& reason) {
+// Writes more than there is room for; whatever fails first must say why, and leave the folder as it
+// was.
+Outcome write_too_much(const TemporaryFolder& folder, const std::string& path,
+                       const std::string& reason) {
   Result<OutputFile> file = OutputFile::create(path);
   if (!file.ok()) return kFailed;
   Status status;
   for (int i = 0; i < 4 && status.ok(); ++i) status = file->write(std::string(kMiB, 'x'));
   if (status.ok()) status = file->commit();
   const bool told = status.code() == StatusCode::io_error && status.problem().where == path &&
-                    status.problem().found == reason && status.problem().remedy.starts_with("Free some space");
+                    status.problem().found == reason &&
+                    status.problem().remedy.starts_with("Free some space");
   const bool used_up = file->write("more").code() == StatusCode::internal;
   const bool clean = std::filesystem::is_empty(std::filesystem::path(path).parent_path());
   if (!told) ADD_FAILURE() << status.message();
@@ -185,11 +192,11 @@ Outcome write_too_much(const TemporaryFolder& folder, const std::string& path, c
 TEST(OutputFile, FileSizeLimit) {
   const TemporaryFolder folder;
   EXPECT_EQ(kPassed, in_child([&] {
-    std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit = {2 * kMiB, 2 * kMiB};
-    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return kFailed;
-    return write_too_much(folder, folder / "out", "File too large");
-  }));
+              std::signal(SIGXFSZ, SIG_IGN);
+              const rlimit limit = {2 * kMiB, 2 * kMiB};
+              if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return kFailed;
+              return write_too_much(folder, folder / "out", "File too large");
+            }));
 }
 
 TEST(OutputFile, FullDisk) {
@@ -198,7 +205,8 @@ TEST(OutputFile, FullDisk) {
   const std::string disk = folder / "disk";
   const Outcome outcome = in_child([&] {
     // A file system of 1 MiB that only this process sees, and that goes away with it.
-    if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=1m") != 0) {
       return kSkipped;
     }

@@ -1,29 +1,34 @@
 #include "base/status.h"
 
 #include <cerrno>
-#include <gtest/gtest.h>
 #include <memory>
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace tilewise {
 namespace {
 
 TEST(Status, SaysAllFiveThings) {
-  const Status status = invalid_input({.what = "tensor has the wrong shape",
-                                       .where = "model.safetensors, pooler.dense.weight",
-                                       .expected = "384 x 384",
-                                       .found = "384 x 768",
-                                       .remedy = "Check that config.json belongs to these weights"});
+  const Status status =
+      invalid_input({.what = "tensor has the wrong shape",
+                     .where = "model.safetensors, pooler.dense.weight",
+                     .expected = "384 x 384",
+                     .found = "384 x 768",
+                     .remedy = "Check that config.json belongs to these weights"});
   EXPECT_EQ(status.message(),
-            "tensor has the wrong shape (at model.safetensors, pooler.dense.weight; expected 384 x 384; found 384 x 768)"
+            "tensor has the wrong shape (at model.safetensors, pooler.dense.weight; expected 384 x "
+            "384; found 384 x 768)"
             ". Check that config.json belongs to these weights.");
 }
 
 TEST(Status, LeavesOutWhatIsEmpty) {
   EXPECT_EQ(internal_error({.what = "broken promise"}).message(), "broken promise.");
-  EXPECT_EQ(not_found({.what = "no such task", .found = "intents"}).message(), "no such task (found intents).");
-  EXPECT_EQ(not_found({.what = "no such task", .where = "--task", .remedy = "Choose another"}).message(),
-            "no such task (at --task). Choose another.");
+  EXPECT_EQ(not_found({.what = "no such task", .found = "intents"}).message(),
+            "no such task (found intents).");
+  EXPECT_EQ(
+      not_found({.what = "no such task", .where = "--task", .remedy = "Choose another"}).message(),
+      "no such task (at --task). Choose another.");
   EXPECT_EQ(Status().message(), "ok");
 }
 

@@ -1,13 +1,13 @@
 // For tests: a fresh folder that goes away with its object.
 #pragma once
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <string_view>
+
+#include <stdlib.h>
 
 namespace tilewise {
 
@@ -27,7 +27,8 @@ class TemporaryFolder {
   const std::string& path() const { return path_; }
   std::string operator/(std::string_view name) const { return path_ + "/" + std::string(name); }
 
-  /// Writes a file with plain streams (never with the code under test), with the folders above it; gives its path.
+  /// Writes a file with plain streams (never with the code under test), with the folders above it;
+  /// gives its path.
   std::string write(std::string_view name, std::string_view text) const {
     const std::filesystem::path file = *this / name;
     std::filesystem::create_directories(file.parent_path());
@@ -42,7 +43,8 @@ class TemporaryFolder {
 
   /// How many entries lie in the folder itself.
   ptrdiff_t entries() const {
-    return std::distance(std::filesystem::directory_iterator(path_), std::filesystem::directory_iterator());
+    return std::distance(std::filesystem::directory_iterator(path_),
+                         std::filesystem::directory_iterator());
   }
 
  private:

@@ -1,12 +1,12 @@
 #include "base/topology.h"
 
-#include <hwloc.h>
-#include <sched.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <string>
+
+#include <hwloc.h>
+#include <sched.h>
 
 #include "base/cgroup.h"
 
@@ -40,8 +40,8 @@ Result<HwlocTopology> load_hwloc() {
   return topology;
 }
 
-// The logical processors that this process may run on. The union over its threads: replicas that are already pinned
-// must not narrow it.
+// The logical processors that this process may run on. The union over its threads: replicas that
+// are already pinned must not narrow it.
 Bitmap read_allowed_cpus(hwloc_topology_t topology) {
   Bitmap allowed(hwloc_bitmap_alloc());
   if (hwloc_get_cpubind(topology, allowed.get(), HWLOC_CPUBIND_PROCESS) != 0) {
@@ -58,7 +58,8 @@ hwloc_obj_type_t core_type(hwloc_topology_t topology) {
 Core describe_core(const hwloc_obj* object, hwloc_const_bitmap_t allowed) {
   Core core;
   core.cpu = -1;
-  for (int cpu = hwloc_bitmap_first(object->cpuset); cpu >= 0; cpu = hwloc_bitmap_next(object->cpuset, cpu)) {
+  for (int cpu = hwloc_bitmap_first(object->cpuset); cpu >= 0;
+       cpu = hwloc_bitmap_next(object->cpuset, cpu)) {
     core.siblings.push_back(cpu);
     if (core.cpu < 0 && hwloc_bitmap_isset(allowed, static_cast<unsigned>(cpu))) core.cpu = cpu;
   }
@@ -89,7 +90,8 @@ Result<Topology> read_topology() {
        (object = hwloc_get_next_obj_by_type(hwloc.get(), type, object)) != nullptr;) {
     Core core = describe_core(object, allowed.get());
     ++topology.machine_cores;
-    topology.threads_per_core = std::max(topology.threads_per_core, static_cast<int32_t>(core.siblings.size()));
+    topology.threads_per_core =
+        std::max(topology.threads_per_core, static_cast<int32_t>(core.siblings.size()));
     if (core.cpu >= 0) topology.cores.push_back(std::move(core));
   }
   if (topology.cores.empty()) return cannot_read_topology(ENODEV);
@@ -108,17 +110,19 @@ Result<Topology> read_topology() {
 
 Status pin_current_thread(int32_t cpu) {
   const auto fail = [&](int error) {
-    return unavailable_machine({.what = "cannot pin a thread to a processor",
-                                .where = "logical processor " + std::to_string(cpu),
-                                .expected = "one that the process may run on",
-                                .found = errno_text(error),
-                                .remedy = "Run `tilewise devices` to see the allowed ones, or switch pinning off"});
+    return unavailable_machine(
+        {.what = "cannot pin a thread to a processor",
+         .where = "logical processor " + std::to_string(cpu),
+         .expected = "one that the process may run on",
+         .found = errno_text(error),
+         .remedy = "Run `tilewise devices` to see the allowed ones, or switch pinning off"});
   };
   constexpr int32_t kMostCpus = 1 << 20;
   if (cpu < 0 || cpu >= kMostCpus) return fail(EINVAL);
   const int count = cpu + 1;
   const size_t size = CPU_ALLOC_SIZE(count);
-  const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set(CPU_ALLOC(count), [](cpu_set_t* s) { CPU_FREE(s); });
+  const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set(CPU_ALLOC(count),
+                                                             [](cpu_set_t* s) { CPU_FREE(s); });
   if (set == nullptr) return fail(ENOMEM);
   CPU_ZERO_S(size, set.get());
   CPU_SET_S(static_cast<size_t>(cpu), size, set.get());

@@ -1,17 +1,17 @@
 #include "base/topology.h"
 
-#include <sched.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <gtest/gtest.h>
 #include <set>
 #include <string>
 #include <thread>
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace tilewise {
 namespace {
@@ -71,7 +71,8 @@ TEST(DefaultReplicas, AtLeastOne) {
 TEST(ReadTopology, CoresAreThoseOfTheAffinityMask) {
   std::set<std::string> cores;
   for (const int cpu : affinity_of_this_thread()) {
-    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
+                       "/topology/thread_siblings_list");
     std::string siblings;
     if (!std::getline(file, siblings)) GTEST_SKIP() << "/sys has no topology of processor " << cpu;
     cores.insert(siblings);
