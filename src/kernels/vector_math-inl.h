@@ -40,10 +40,10 @@ HWY_INLINE V AtLeast(D d, V x, float bound) {
 #endif
 }
 
-/// The frame of every 2^x: x = n + f with n the nearest integer, 2^f from the polynomial, 2^n put
-/// together from bits. For x from -126.5 to 127.5, and NaN.
+/// 2^x for x from -126.5 to 127.5, and NaN: x = n + f with n the nearest integer, 2^f from the
+/// polynomial, 2^n put together from bits.
 template <class D, class V, size_t kTerms>
-HWY_INLINE V Exp2By(D d, V x, const float (&c)[kTerms]) {
+HWY_INLINE V Exp2InRangeBy(D d, V x, const float (&c)[kTerms]) {
   // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits; 127 is the bias of the
   // exponent.
   const V magic = hn::Set(d, 12582912.0f + 127.0f);
@@ -54,24 +54,27 @@ HWY_INLINE V Exp2By(D d, V x, const float (&c)[kTerms]) {
   return hn::Mul(Polynomial(d, fraction, c), power);
 }
 
-/// With these bounds the bits put together are those of 0 and of infinity.
-template <class D, class V>
-HWY_INLINE V Exp2Bounds(D d, V x) {
-  return AtMost(d, AtLeast(d, x, -127.0f), 128.0f);
+/// For any x: 0 under -126.5, infinity above 127.5, for at the bounds the bits put together are
+/// those of 0 and of infinity.
+template <class D, class V, size_t kTerms>
+HWY_INLINE V Exp2By(D d, V x, const float (&c)[kTerms]) {
+  return Exp2InRangeBy(d, AtMost(d, AtLeast(d, x, -127.0f), 128.0f), c);
 }
 
-/// 2^x for fp32 results and x from -126.5 to 127.5: relative error at most 2e-7; NaN for NaN.
+/// For fp32 results: relative error at most 2e-7.
+constexpr float kExp2Terms[] = {1.0f,          0.693147004f,   0.240222424f,
+                                0.0555073358f, 0.00967151299f, 0.00132647273f};
+
+/// 2^x for fp32 results and x from -126.5 to 127.5; NaN for NaN.
 template <class D, class V>
 HWY_INLINE V Exp2InRange(D d, V x) {
-  static constexpr float kTerms[] = {1.0f,          0.693147004f,   0.240222424f,
-                                     0.0555073358f, 0.00967151299f, 0.00132647273f};
-  return Exp2By(d, x, kTerms);
+  return Exp2InRangeBy(d, x, kExp2Terms);
 }
 
-/// The same for any x: 0 under -126.5, infinity above 127.5.
+/// 2^x for fp32 results and any x.
 template <class D, class V>
 HWY_INLINE V Exp2(D d, V x) {
-  return Exp2InRange(d, Exp2Bounds(d, x));
+  return Exp2By(d, x, kExp2Terms);
 }
 
 /// 2^x for results that are rounded to bf16 and any x: relative error at most 3e-6.
@@ -79,7 +82,7 @@ template <class D, class V>
 HWY_INLINE V Exp2Fast(D d, V x) {
   static constexpr float kTerms[] = {1.0f, 0.693124175f, 0.240240991f, 0.0559064262f,
                                      0.00958285294f};
-  return Exp2By(d, Exp2Bounds(d, x), kTerms);
+  return Exp2By(d, x, kTerms);
 }
 
 /// tanh(x), absolute error at most 2e-7.
