@@ -80,6 +80,7 @@ Result<int> run(int argc, char** argv, Session& session) {
 
 int main(int argc, char** argv) {
   using namespace tilewise;
+  cli::reserve_standard_streams();
   cli::ignore_write_signals();
   cli::Session session;
   try {

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <string>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -55,6 +56,15 @@ void catch_stop_signals() {
 }
 
 bool stop_requested() { return stop_mark != 0; }
+
+void reserve_standard_streams() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
+    // The lowest free number is this one. Opened the wrong way round, so that using it fails as
+    // before.
+    ::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
 
 void ignore_write_signals() {
   signal(SIGPIPE, SIG_IGN);

@@ -42,6 +42,10 @@ void catch_stop_signals();
 /// Whether one of them came.
 bool stop_requested();
 
+/// A standard stream that the caller has closed stays closed: no file that is opened later gets its
+/// number.
+void reserve_standard_streams();
+
 /// A write to a closed pipe or beyond a size limit shall be an error, not the end of the process.
 void ignore_write_signals();
 

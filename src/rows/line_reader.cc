@@ -116,7 +116,8 @@ Status LineReader::State::open_file() {
 bool LineReader::State::input_is_ready(int timeout_ms) const {
   if (regular) return true;
   pollfd request{.fd = descriptor, .events = POLLIN, .revents = 0};
-  return poll(&request, 1, timeout_ms) != 0;  // also true for errors: read() names them
+  const int ready = poll(&request, 1, timeout_ms);
+  return ready > 0 || (ready < 0 && errno != EINTR);  // other errors: read() names them
 }
 
 // Room for a block behind `end`. Of a line that is already too long only its beginning stays.

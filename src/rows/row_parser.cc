@@ -259,8 +259,8 @@ Complaint RowParser::State::read(std::string_view line, Parts& parts) {
   ROWS_RETURN_IF_MALFORMED(parser.iterate(bytes.data(), line.size(), bytes.size()).get(document));
   ROWS_RETURN_IF_MALFORMED(document.type().get(type));
   if (type != json_type::object) {
-    return Problem{
-        .what = "the row is not an object", .expected = "one JSON object", .found = name_of(type)};
+    const bool guessed = type == json_type::null || type == json_type::boolean;  // from one letter
+    return Problem{.what = "the row is not a JSON object", .found = guessed ? "" : name_of(type)};
   }
   ROWS_RETURN_IF_MALFORMED(document.get_object().get(object));
   for (auto member : object) {

@@ -131,7 +131,7 @@ TEST(RowParser, WrongTypes) {
               AllOf(HasSubstr("field \"text\""), HasSubstr("found a number")));
   EXPECT_THAT(refused(R"({"text":["a"]})"), HasSubstr("found an array"));
   EXPECT_THAT(refused(R"({"left":true,"right":"r"})"), HasSubstr("field \"left\""));
-  EXPECT_THAT(refused(R"(["text"])"), HasSubstr("the row is not an object"));
+  EXPECT_THAT(refused(R"(["text"])"), HasSubstr("the row is not a JSON object"));
   EXPECT_THAT(refused(R"("text")"), HasSubstr("found a string"));
   EXPECT_THAT(refused("12"), HasSubstr("found a number"));
 }

@@ -1,0 +1,83 @@
+"""bench: its report, not its speed: bench_test.py TILEWISE."""
+from harness import BAD_INPUT, DONE, WRONG_COMMAND_LINE, TestCase, from_lines, main, model, run, to_lines
+
+KEYS = ["scenario", "task", "precision", "isa", "cpu", "replicas", "rows", "tokens", "seconds", "rows_per_s", "tokens_per_s",
+        "latency_ms", "share_of_peak", "peaks", "load_ms", "rss_mb"]
+QUICK = ["--seconds", "0.05", "--warmup", "0.01"]
+TEXTS = ["where is my parcel", "", "refund"]
+TOKENS = 6 + 2 + 3  # with the special ones; golden.json has these ids
+
+
+class Bench(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.rows = self.write("rows.jsonl", to_lines({"text": text} for text in TEXTS))
+
+    def bench(self, *more):
+        report, = from_lines(self.done("bench", model("bf16"), "--task", "intent", *QUICK, "--json", *more))
+        return report
+
+    def consistent(self, report):
+        self.assertAlmostEqual(report["rows_per_s"] * report["seconds"] / report["rows"], 1, places=3)
+        self.assertAlmostEqual(report["tokens_per_s"] * report["seconds"] / report["tokens"], 1, places=3)
+        self.assertTrue(0 < report["share_of_peak"] < 10)  # ten: a machine that others use
+        self.assertTrue(report["load_ms"] > 0 and report["rss_mb"] > 1)
+        self.assertEqual(set(report["peaks"]), {"bf16", "fp32"})
+
+    def test_offline(self):
+        report = self.bench("--scenario", "offline", "--input", self.rows, "--replicas", "2")
+        self.assertEqual(list(report), KEYS)
+        self.assertEqual((report["scenario"], report["task"], report["precision"], report["replicas"]), ("offline", "intent", "bf16", 2))
+        self.assertEqual(report["rows"] % len(TEXTS), 0, "whole passes over the rows")
+        self.assertEqual(report["tokens"], report["rows"] // len(TEXTS) * TOKENS)
+        self.assertEqual(report["latency_ms"], dict.fromkeys(("p50", "p90", "p99", "max")))
+        self.consistent(report)
+
+    def test_single(self):
+        report = self.bench("--scenario", "single", "--input", self.rows)
+        self.assertEqual(list(report), KEYS)
+        self.assertEqual((report["scenario"], report["replicas"]), ("single", 1))
+        latency = report["latency_ms"]
+        self.assertTrue(0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"])
+        self.consistent(report)
+
+    def test_forward(self):
+        report = self.bench("--tokens", "12", "--sequences", "16")
+        self.assertEqual(list(report), [*KEYS, "stages_ms"])
+        self.assertEqual(report["rows"] % 16, 0)
+        self.assertEqual(report["tokens"], report["rows"] * 12)
+        self.assertEqual(len(report["stages_ms"]), 8)
+        self.assertTrue(all(value >= 0 for value in report["stages_ms"].values()))
+        self.consistent(report)
+
+    def test_limit_and_both_orders(self):
+        self.assertEqual(self.bench("--input", self.rows, "--limit", "1")["tokens"] % 6, 0)
+        pairs = self.write("pairs.jsonl", to_lines([{"left": "red shoe", "right": "red shoes"}]))
+        one, both = (from_lines(self.done("bench", model("bf16"), "--task", "duplicate", *QUICK, "--json", "--input", pairs, *more))[0]
+                     for more in ([], ["--both-orders"]))
+        self.assertEqual(one["tokens"] / one["rows"], 8)
+        self.assertEqual(both["tokens"] / both["rows"], 16)
+
+    def test_for_people(self):
+        text = self.done("bench", model(), "--task", "intent", *QUICK, "--input", self.rows).decode()
+        for part in ("rows/s", "share of peak", "memory MB"):
+            self.assertIn(part, text)
+
+    def test_rows_that_cannot_be_answered_are_left_out(self):
+        path = self.write("some.jsonl", b'bad\n{"text":"refund"}\n')
+        done = run("bench", model(), "--task", "intent", *QUICK, "--input", path, "--json")
+        self.assertEqual(done.returncode, DONE)
+        self.assertIn("1 rows are left out", done.stderr.decode())
+        self.error(BAD_INPUT, "bench", model(), "--task", "intent", "--input", self.write("bad.jsonl", b"bad\n"), says=["no row to measure"])
+
+    def test_what_is_wrong_with_the_command_line(self):
+        ask = ["bench", model(), "--task", "intent"]
+        self.error(WRONG_COMMAND_LINE, *ask, says=["--input", "--tokens", "neither"])
+        self.error(WRONG_COMMAND_LINE, *ask, "--input", self.rows, "--tokens", "5", says=["both"])
+        self.error(WRONG_COMMAND_LINE, *ask, "--input", self.rows, "--scenario", "server", says=["not there yet"])
+        self.error(WRONG_COMMAND_LINE, *ask, "--input", self.rows, "--scenario", "burst", says=["found burst"])
+        self.error(WRONG_COMMAND_LINE, *ask, "--tokens", "100000", *QUICK)
+
+
+if __name__ == "__main__":
+    main()
