@@ -6,7 +6,8 @@
 Query files are *.txt (a query a line) or *.jsonl rows with `text`; pair files are *.jsonl rows with `left` and `right`, of
 which title, brand, price and description are rendered as "COL title VAL ..." (--plain: the values alone). Both sides add
 the special tokens and cut at 64 (queries) and 128 tokens (pairs). The ids of every text are compared first, then both are
-timed in turn, best of --rounds. Reported are microseconds a text and the ratio to the faster way to call `tokenizers`.
+timed in turn by processor time, best of --rounds. Reported are microseconds a text and the ratio to the faster way to call
+`tokenizers`.
 """
 import argparse
 import json
@@ -65,16 +66,16 @@ def check_ids(options, tokenizer, queries, pairs):
 
 
 def time_tokenizers(tokenizer, inputs, max_tokens):
-    """Seconds a text, of encode() one by one and of encode_batch_fast() over all."""
+    """Processor seconds a text, of encode() one by one and of encode_batch_fast() over all."""
     tokenizer.enable_truncation(max_tokens, strategy="longest_first")
     is_pair = isinstance(inputs[0], tuple)
-    start = time.perf_counter()
+    start = time.process_time()
     for item in inputs:
         tokenizer.encode(*item) if is_pair else tokenizer.encode(item)
-    single = time.perf_counter() - start
-    start = time.perf_counter()
+    single = time.process_time() - start
+    start = time.process_time()
     tokenizer.encode_batch_fast(inputs)
-    batch = time.perf_counter() - start
+    batch = time.process_time() - start
     return single / len(inputs), batch / len(inputs)
 
 

@@ -1,7 +1,7 @@
 // What the tests of this folder share: golden files and tokenizers in memory.
 #pragma once
 
-#include <cstring>
+#include <algorithm>
 #include <fstream>
 #include <span>
 #include <string>
@@ -35,7 +35,7 @@ inline std::vector<std::string> golden_lines(const std::string& name) {
 /// Bytes at a 64-byte aligned address.
 inline AlignedBuffer aligned_copy(std::span<const std::byte> bytes) {
   AlignedBuffer memory = AlignedBuffer::allocate(bytes.size()).value();
-  std::memcpy(memory.data(), bytes.data(), bytes.size());
+  std::ranges::copy(bytes, memory.data());
   return memory;
 }
 
