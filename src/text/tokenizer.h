@@ -25,7 +25,7 @@ Result<model::TokenizerSpec> parse_tokenizer_json(std::string_view json, const s
 
 /// The tables that a Tokenizer runs on, as one block of bytes without pointers: it is stored in the
 /// artifact and used where it lies. Equal specs give equal bytes on every machine. The layout is
-/// described in src/artifact/FORMAT.md.
+/// described in src/text/TABLES.md.
 std::vector<std::byte> build_tables(const model::TokenizerSpec& spec);
 
 /// Immutable and thread-safe. Copies share the tables.
