@@ -20,9 +20,9 @@ import tempfile
 import time
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "text"))
 import tokenizers  # noqa: E402
-from tokenizer_parity import dump, numbers  # noqa: E402
+from tokenizer_dump import dump, numbers  # noqa: E402
 
 FIELDS = ("title", "brand", "price", "description")
 

@@ -1,21 +1,30 @@
 #!/usr/bin/env python3
 """Compares every token id of tilewise with Hugging Face `tokenizers`, text by text and pair by pair.
 
-    python tests/tokenizer_parity.py --dump build/release/src/text/tokenizer_dump --folder MODEL_FOLDER FILE...
+    TILEWISE_BACKBONE=FOLDER python tests/text/tokenizer_torch.py build/release/tilewise [FILE...]
 
-MODEL_FOLDER holds a tokenizer.json. Of a FILE *.jsonl (or *.jsonl.gz) every string in every row is a text, and a row with
-`left` and `right` is a pair too, each record rendered as tests need it: its values joined by spaces. Of any other file
-every line is a text; bytes that are not UTF-8 are decoded as Python's errors="replace" does, and given to tilewise as they
-are. Exits with 1 at any difference.
+FOLDER holds the tokenizer.json of a real model. The default files are the repository's own samples, and the data sets in
+../shared/data where they are. Of a *.jsonl (or *.jsonl.gz) every line, every name and every string in it is a text, and a
+row with `left` and `right` is a pair too: the values of each side, joined by blanks. Of any other file every line is a text;
+bytes that are not UTF-8 are given to tilewise as they are, and decoded with errors="replace" for `tokenizers`.
+Exits with 1 at any difference, with 77 where there is no model.
 """
-import argparse
 import gzip
 import json
 import pathlib
-import subprocess
 import sys
 
+from tokenizer_dump import backbone, count_differences, dump, numbers, program_beside
 from tokenizers import Tokenizer
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MAX_TOKENS = (64, 65, 128)
+
+
+def default_files():
+    folders = [ROOT / "examples", ROOT / "tests" / "data" / "text", ROOT.parent / "shared" / "data"]
+    names = ("*.jsonl", "*.jsonl.gz", "*.txt", "*.json", "*.md", "*.csv")
+    return sorted(path for folder in folders for name in names for path in folder.rglob(name))
 
 
 def strings_of(value):
@@ -30,6 +39,7 @@ def strings_of(value):
             yield from strings_of(inner)
 
 
+
 def read(path):
     """The texts (bytes) and pairs (of bytes) of a file."""
     data = path.read_bytes()
@@ -42,24 +52,18 @@ def read(path):
             continue
         row = json.loads(line)
         texts += [text.encode() for text in strings_of(row)]
-        if isinstance(row, dict) and "left" in row and "right" in row:
+        if not isinstance(row, dict):
+            continue
+        if "hex" in row:
+            texts.append(bytes.fromhex(row["hex"]))
+        if isinstance(row.get("left"), dict) and isinstance(row.get("right"), dict):
             left, right = (" ".join(strings_of(list(row[side].values()))) for side in ("left", "right"))
             pairs.append((left.encode(), right.encode()))
     return texts, pairs
 
 
-def dump(program, folder, texts, *arguments):
-    blob = b"".join(b"%d\n%s" % (len(text), text) for text in texts)
-    done = subprocess.run([program, folder, *arguments], input=blob, stdout=subprocess.PIPE, check=True)
-    return done.stdout.decode().split("\n")[:-1]
-
-
 def decoded(text):
     return text.decode("utf-8", errors="replace")
-
-
-def numbers(values):
-    return " ".join(map(str, values))
 
 
 def expected_pair(tokenizer, left, right):
@@ -72,39 +76,25 @@ def expected_pair(tokenizer, left, right):
     return numbers(encoding.ids) + " | " + numbers(encoding.type_ids)
 
 
-def differences(what, texts, found, expected):
-    assert len(found) == len(expected), f"{what}: {len(found)} answers to {len(expected)} texts"
-    wrong = [i for i, (a, b) in enumerate(zip(found, expected)) if a != b]
-    for i in wrong[:5]:
-        print(f"{what}: {texts[i]!r}\n  tilewise   {found[i]}\n  tokenizers {expected[i]}", file=sys.stderr)
-    return len(wrong)
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dump", required=True, help="the program tokenizer_dump")
-    parser.add_argument("--folder", required=True, help="a folder with tokenizer.json")
-    parser.add_argument("--max-tokens", type=int, action="append", help="of pairs; may be given several times")
-    parser.add_argument("files", nargs="+", type=pathlib.Path)
-    options = parser.parse_args()
-
-    tokenizer = Tokenizer.from_file(str(pathlib.Path(options.folder) / "tokenizer.json"))
+    program, folder = program_beside(sys.argv[1]), backbone()
+    tokenizer = Tokenizer.from_file(str(pathlib.Path(folder) / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     wrong = total = 0
-    for path in options.files:
+    for path in map(pathlib.Path, sys.argv[2:] or default_files()):
         texts, pairs = read(path)
         expected = [numbers(e.ids) for e in
                     tokenizer.encode_batch([decoded(t) for t in texts], add_special_tokens=False)]
-        wrong += differences(path.name, texts, dump(options.dump, options.folder, texts), expected)
+        wrong += count_differences(path.name, texts, dump(program, folder, texts), expected)
         total += len(texts)
         flat = [text for pair in pairs for text in pair]
         for strategy in ("longest_first", "only_first", "only_second") if pairs else ():
-            for max_tokens in options.max_tokens or [64, 65, 128]:
+            for max_tokens in MAX_TOKENS:
                 tokenizer.enable_truncation(max_tokens, strategy=strategy)
                 expected = [expected_pair(tokenizer, *pair) for pair in pairs]
-                found = dump(options.dump, options.folder, flat, "--pairs", strategy, str(max_tokens))
-                wrong += differences(f"{path.name} {strategy} {max_tokens}", pairs, found, expected)
+                found = dump(program, folder, flat, "--pairs", strategy, str(max_tokens))
+                wrong += count_differences(f"{path.name} {strategy} {max_tokens}", pairs, found, expected)
                 total += len(pairs)
         tokenizer.no_truncation()
         print(f"{path.name}: {len(texts)} texts, {len(pairs)} pairs", flush=True)
