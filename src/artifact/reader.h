@@ -33,7 +33,8 @@ struct TensorView {
   uint64_t checksum = 0;  ///< XXH3-64 of data
 };
 
-/// Immutable and thread-safe. Holds the mapping.
+/// Immutable and thread-safe. Holds the mapping: the file may be replaced by another of its name
+/// (as the compiler does), but never changed or cut where it lies while it is open.
 class Artifact {
  public:
   /// Checks magic, version, sizes, bounds, overlaps, alignment and the checksum of everything but

@@ -226,7 +226,7 @@ std::function<void(Image&)> set_entry(size_t index, size_t field, T value) {
 }
 
 /// Replaces text in the front by other text of the same length.
-std::function<void(Image&)> replace(std::string from, std::string to) {
+std::function<void(Image&)> replace(const std::string& from, const std::string& to) {
   return [=](Image& image) {
     EXPECT_EQ(from.size(), to.size());
     const std::string_view all(reinterpret_cast<char*>(image.data()), image.size());

@@ -175,7 +175,7 @@ class Expect {
 /// Query, key and value of width 40 in sections of 64, the query scaled.
 model::LinearWeights fused(const model::LayerWeights& layer) {
   model::LinearWeights result;
-  result.weight = {{192, 40}, std::vector<float>(192 * 40)};
+  result.weight = {{192, 40}, std::vector<float>(size_t{192} * 40)};
   result.bias = {{192}, std::vector<float>(192)};
   const model::LinearWeights* parts[] = {&layer.query, &layer.key, &layer.value};
   for (size_t part = 0; part < 3; ++part) {

@@ -12,7 +12,6 @@ namespace {
 
 using model::LinearWeights;
 using model::Tensor;
-using ::testing::HasSubstr;
 
 Draft draft_of(model::Model model) {
   Draft draft;
@@ -156,7 +155,7 @@ TEST(CastTest, RoundsWhatThePrecisionStoresAndNothingElse) {
   Draft draft = draft_of(synthetic_model());
   const auto word = draft.model.weights.word_embeddings.values;
   const auto position = draft.model.weights.position_embeddings.values;
-  const auto head = draft.model.tasks[0].head->output.weight.values;
+  const auto head = draft.model.tasks[0].head.value().output.weight.values;
   ASSERT_TRUE(fuse_qkv(draft).ok());
   const auto qkv = draft.qkv[0];
   ASSERT_TRUE(cast_weights(draft).ok());
@@ -168,7 +167,7 @@ TEST(CastTest, RoundsWhatThePrecisionStoresAndNothingElse) {
   EXPECT_NE(draft.qkv[0].weight.values, qkv.weight.values);
   EXPECT_EQ(draft.qkv[0].bias.values, qkv.bias.values);
   EXPECT_EQ(draft.model.weights.position_embeddings.values, position);
-  EXPECT_EQ(draft.model.tasks[0].head->output.weight.values, head);
+  EXPECT_EQ(draft.model.tasks[0].head.value().output.weight.values, head);
 }
 
 TEST(CastTest, Fp32KeepsEverything) {
