@@ -63,7 +63,7 @@ class Worker:
         rows = [json.loads(line) for line in pathlib.Path(rows_path).read_text(encoding="utf-8").splitlines()]
         self.encoded = [reference.encode(task, row) for row in rows]
         compiled = compile_model(reference, task, precision)
-        self.precision = str(compiled.get_property("INFERENCE_PRECISION_HINT"))
+        self.precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         self.request = compiled.create_infer_request()
         self.batch = None
         self.batches = []

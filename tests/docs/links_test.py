@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Every relative link in the repository's Markdown leads to something that exists; docs/ARCHITECTURE.md names every folder of src/."""
+"""Every relative link in the repository's Markdown leads to something that exists, docs/ARCHITECTURE.md names every folder of src/,
+and what README.md quotes of examples/cpp stands there."""
 import pathlib
 import re
 import sys
@@ -31,11 +32,19 @@ def broken_links(path, text):
             yield f"{target}: no such heading"
 
 
+def invented_lines(document, language, source):
+    """Lines of the document's blocks in that language that `source` does not have."""
+    quoted = "".join(re.findall(rf"^```{language}\n(.*?)^```", document, re.DOTALL | re.MULTILINE))
+    real = {line.strip() for line in source.splitlines()}
+    return [line for line in quoted.splitlines() if line.strip() not in real | {""}]
+
+
 def self_test():
     here = pathlib.Path(__file__)
     assert list(broken_links(here, "[a](links_test.py) [b](#x)\n# X\n")) != []
     assert list(broken_links(here, "[a](links_test.py) [b](https://example.org/nothing)")) == []
     assert list(broken_links(here, "[a](missing.md)")) == ["missing.md: no such file"]
+    assert invented_lines("```cpp\nint a;\nint b;\n```\n", "cpp", "  int a;\n") == ["int b;"]
     assert list(broken_links(here, "```\n[a](missing.md)\n```")) == []
 
 
@@ -46,9 +55,13 @@ def main():
     architecture = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
     folders = sorted(path.parent.name for path in (ROOT / "src").glob("*/CMakeLists.txt"))
     problems += [f"docs/ARCHITECTURE.md does not link src/{folder}/" for folder in folders if f"src/{folder}/" not in architecture]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for language, file in (("cpp", "score_pairs.cc"), ("cmake", "CMakeLists.txt")):
+        source = (ROOT / "examples" / "cpp" / file).read_text(encoding="utf-8")
+        problems += [f"README.md: not in examples/cpp/{file}: {line}" for line in invented_lines(readme, language, source)]
     if problems:
         sys.exit("\n".join(problems))
-    print(f"{len(documents(ROOT))} documents, all links lead somewhere")
+    print(f"{len(documents(ROOT))} documents: all links lead somewhere, quoted code exists")
 
 
 if __name__ == "__main__":
