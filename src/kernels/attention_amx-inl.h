@@ -19,12 +19,10 @@
 
 #include "kernels/attention.h"
 #include "kernels/attention_pack_amx-inl.h"
-#include "kernels/elements-inl.h"
+#include "kernels/softmax_amx-inl.h"
 
 namespace tilewise::kernels::HWY_NAMESPACE {
 namespace {
-
-constexpr int kQueries = 16;  // of one piece: the rows of a tile
 
 /// One head and up to kQueries queries of one sequence.
 struct Piece {
@@ -109,68 +107,6 @@ struct ScratchLayout {
   }
 };
 
-/// 2^x for x <= 0, relative error at most 7.5e-5, which rounding to bf16 (2e-3) drowns; 0 for x <=
-/// -127, NaN for NaN.
-template <class D, class V>
-HWY_INLINE V exp2_weight(D d, V x) {
-  static constexpr float kTerms[] = {0.999928057f, 0.693260968f, 0.242611125f, 0.0551716685f};
-  return Exp2By(d, x, kTerms);
-}
-
-/// The softmax of up to kQueries rows of scores, without the division: exp2(score - the largest
-/// score of the row), in bf16.
-class Softmax {
- public:
-  explicit Softmax(int tokens)
-      : last_((tokens - 1) / lanes() * lanes()),
-        padded_(static_cast<int>(32 * ScratchLayout::weight_tiles(tokens))),
-        valid_(hn::FirstN(Tag(), static_cast<size_t>(tokens - last_))) {}
-
-  /// The largest score. Apart from the weights because it is a chain of dependent steps: the rows'
-  /// chains overlap.
-  HWY_INLINE float largest(const float* scores) const {
-    const Tag d;
-    auto most = tail(scores);
-    for (int i = 0; i < last_; i += lanes()) most = hn::Max(most, hn::Load(d, scores + i));
-    return hn::GetLane(hn::MaxOfLanes(d, most));
-  }
-
-  /// The weights, and zeros behind them up to a multiple of 32.
-  HWY_INLINE void weigh(const float* HWY_RESTRICT scores, float largest,
-                        uint16_t* HWY_RESTRICT weights) const {
-    const Tag d;
-    const auto most = hn::Set(d, largest);
-    const auto weight = [d, most](auto score)
-                            HWY_ATTR { return exp2_weight(d, hn::Sub(score, most)); };
-    int i = 0;
-    for (; i + lanes() < last_; i += 2 * lanes()) {
-      store_pair(d, weight(hn::Load(d, scores + i)), weight(hn::Load(d, scores + i + lanes())),
-                 weights + i);
-    }
-    if (i < last_) {
-      store_pair(d, weight(hn::Load(d, scores + i)), weight(tail(scores)), weights + i);
-    } else {
-      store_pair(d, weight(tail(scores)), hn::Zero(d), weights + i);
-    }
-    for (i += 2 * lanes(); i < padded_; i += 2 * lanes())
-      store_pair(d, hn::Zero(d), hn::Zero(d), weights + i);
-  }
-
- private:
-  using Tag = hn::ScalableTag<float>;
-  static HWY_INLINE int lanes() { return static_cast<int>(hn::Lanes(Tag())); }
-
-  /// The last vector of scores; beyond the tokens -infinity, which gets no weight.
-  HWY_INLINE hn::VFromD<Tag> tail(const float* scores) const {
-    return hn::IfThenElse(valid_, hn::Load(Tag(), scores + last_),
-                          hn::Set(Tag(), -__builtin_inff()));
-  }
-
-  int last_;  // the first token of the last vector
-  int padded_;
-  hn::Mask<Tag> valid_;
-};
-
 /// Tiles: 0 to 3 scores or context, 4 and 5 queries, 4 also the sums and 5 the weights, 6 keys or
 /// values, 7 ones.
 template <class Tiles, int kDepth>
@@ -178,19 +114,23 @@ class TileAttention {
  public:
   TileAttention(const AttentionArgs& args, int longest) : args_(args), layout_(longest, kHeadDim) {}
 
-  /// Five pieces are under way at a time. Tile stages read what was written a turn ago, so that
-  /// they need not wait for it, and run while the vector stages behind them in the program keep the
-  /// processor busy.
+  /// Five pieces are under way at a time. The tile stages read what was written a turn ago, so that
+  /// they need not wait for it, and their steps lie between the rows of the softmax.
   void run() {
     Tiles::template load<7>(kOnes, 0);
     const Pieces pieces(args_);
     Piece second_before, before, current, next, second_next = pieces.first();
     do {
-      if (next.exists()) score(next);
-      if (before.exists()) weigh(before);
+      TileSteps steps(*this, next, before);
       if (second_next.exists() && second_next.starts_head()) pack_keys(second_next);
       if (current.exists() && current.starts_head()) pack_values(current);
-      if (current.exists()) softmax(current);
+      if (current.exists()) {
+        const int steps_of_row = (steps.left() + current.queries() - 1) / current.queries();
+        softmax(softmax_rows(current), current.queries(), [&] {
+          for (int i = 0; i < steps_of_row; ++i) steps.take();
+        });
+      }
+      while (steps.left() > 0) steps.take();
       if (second_before.exists()) normalise(second_before);
       second_before = before;
       before = current;
@@ -203,54 +143,89 @@ class TileAttention {
  private:
   static constexpr int kHeadDim = 32 * kDepth;
   static constexpr int64_t kHeadBytes = 64 * kDepth;
+  alignas(64) static constexpr char kZeros[64] = {};
   static constexpr uint32_t kOneBf16Pair = 0x3f803f80U;
   alignas(64) static constexpr uint32_t kOnes[16] = {
       kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair,
       kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair,
       kOneBf16Pair, kOneBf16Pair, kOneBf16Pair, kOneBf16Pair};
 
-  void score(const Piece& piece) {
-    const char* queries = token(piece, 0, piece.query);
-    Tiles::template load<4>(queries, args_.qkv_stride);
-    if constexpr (kDepth == 2) Tiles::template load<5>(queries + 64, args_.qkv_stride);
-    const int tiles = static_cast<int>(ScratchLayout::key_tiles(piece.tokens));
-    for (int tile = 0; tile < tiles; tile += 4) {
-      score_tile<0>(piece, tile);
-      if (tile + 1 < tiles) score_tile<1>(piece, tile + 1);
-      if (tile + 2 < tiles) score_tile<2>(piece, tile + 2);
-      if (tile + 3 < tiles) score_tile<3>(piece, tile + 3);
-    }
-  }
+  /// The tile stages of one turn in small steps: first the scores of one piece, 16 keys a step,
+  /// then the context of another, 32 values a step.
+  class TileSteps {
+   public:
+    TileSteps(const TileAttention& attention, const Piece& scored, const Piece& weighed)
+        : attention_(attention),
+          scored_(scored),
+          weighed_(weighed),
+          score_steps_(static_cast<int>(ScratchLayout::key_tiles(scored.tokens))),
+          steps_(score_steps_ + static_cast<int>(ScratchLayout::weight_tiles(weighed.tokens))) {}
 
-  /// 16 keys.
-  template <int kSums>
-  HWY_INLINE void score_tile(const Piece& piece, int tile) {
-    const char* keys = at<char>(layout_.keys[piece.head_parity]) + tile * kDepth * kTileBytes;
-    Tiles::template zero<kSums>();
+    int left() const { return steps_ - step_; }
+
+    /// Takes one step, if one is left.
+    HWY_INLINE void take() {
+      if (step_ == steps_) return;
+      if (step_ < score_steps_) {
+        attention_.score(scored_, step_);
+      } else {
+        attention_.weigh(weighed_, step_ - score_steps_, step_ + 1 == steps_);
+      }
+      ++step_;
+    }
+
+   private:
+    const TileAttention& attention_;
+    const Piece& scored_;
+    const Piece& weighed_;
+    int score_steps_;
+    int steps_;
+    int step_ = 0;
+  };
+
+  /// The scores of 16 keys.
+  void score(const Piece& piece, int step) const {
+    if (step == 0) {
+      const char* queries = token(piece, 0, piece.query);
+      Tiles::template load<4>(queries, args_.qkv_stride);
+      if constexpr (kDepth == 2) Tiles::template load<5>(queries + 64, args_.qkv_stride);
+    }
+    const char* keys = at<char>(layout_.keys[piece.head_parity]) + step * kDepth * kTileBytes;
+    Tiles::template zero<0>();
     Tiles::template load<6>(keys, kTileRowBytes);
-    Tiles::template multiply_add_bf16<kSums, 4, 6>();
+    Tiles::template multiply_add_bf16<0, 4, 6>();
     if constexpr (kDepth == 2) {
       Tiles::template load<6>(keys + kTileBytes, kTileRowBytes);
-      Tiles::template multiply_add_bf16<kSums, 5, 6>();
+      Tiles::template multiply_add_bf16<0, 5, 6>();
     }
-    Tiles::template store<kSums>(at<char>(layout_.scores[piece.parity]) + tile * kTileRowBytes,
-                                 ScratchLayout::score_stride(piece.tokens));
+    Tiles::template store<0>(at<char>(layout_.scores[piece.parity]) + step * kTileRowBytes,
+                             ScratchLayout::score_stride(piece.tokens));
   }
 
-  void softmax(const Piece& piece) {
-    const int64_t score_stride = ScratchLayout::score_stride(piece.tokens) / 4;
-    const int64_t weight_stride = ScratchLayout::weight_stride(piece.tokens) / 2;
-    const float* scores = at<float>(layout_.scores[piece.parity]);
-    const Softmax rows(piece.tokens);
-    float largest[kQueries];
-    for (int i = 0; i < piece.queries(); ++i) largest[i] = rows.largest(scores + i * score_stride);
-    for (int i = 0; i < piece.queries(); ++i) {
-      rows.weigh(scores + i * score_stride, largest[i],
-                 at<uint16_t>(layout_.weights[piece.parity]) + i * weight_stride);
+  /// What 32 tokens add to the context and to the sums.
+  void weigh(const Piece& piece, int step, bool last) const {
+    if (step == 0) zero_context();
+    const char* values =
+        at<char>(layout_.values[piece.head_parity]) + step * 2 * kDepth * kTileBytes;
+    Tiles::template load<5>(at<char>(layout_.weights[piece.parity]) + step * kTileRowBytes,
+                            ScratchLayout::weight_stride(piece.tokens));
+    weigh_tile<0>(values);
+    weigh_tile<1>(values);
+    if constexpr (kDepth == 2) {
+      weigh_tile<2>(values);
+      weigh_tile<3>(values);
     }
+    Tiles::template multiply_add_bf16<4, 5, 7>();
+    if (last) store_context(at<char>(layout_.context[piece.parity]));
   }
 
-  void weigh(const Piece& piece) {
+  template <int kSums>
+  static HWY_INLINE void weigh_tile(const char* values) {
+    Tiles::template load<6>(values + kSums * kTileBytes, kTileRowBytes);
+    Tiles::template multiply_add_bf16<kSums, 5, 6>();
+  }
+
+  static HWY_INLINE void zero_context() {
     Tiles::template zero<0>();
     Tiles::template zero<1>();
     if constexpr (kDepth == 2) {
@@ -258,21 +233,9 @@ class TileAttention {
       Tiles::template zero<3>();
     }
     Tiles::template zero<4>();
-    const char* weights = at<char>(layout_.weights[piece.parity]);
-    const char* values = at<char>(layout_.values[piece.head_parity]);
-    for (int64_t left = ScratchLayout::weight_tiles(piece.tokens); left > 0; --left) {
-      Tiles::template load<5>(weights, ScratchLayout::weight_stride(piece.tokens));
-      weigh_tile<0>(values);
-      weigh_tile<1>(values);
-      if constexpr (kDepth == 2) {
-        weigh_tile<2>(values);
-        weigh_tile<3>(values);
-      }
-      Tiles::template multiply_add_bf16<4, 5, 7>();
-      weights += kTileRowBytes;
-      values += 2 * kDepth * kTileBytes;
-    }
-    char* context = at<char>(layout_.context[piece.parity]);
+  }
+
+  static HWY_INLINE void store_context(char* context) {
     Tiles::template store<0>(context, kTileRowBytes);
     Tiles::template store<1>(context + kTileBytes, kTileRowBytes);
     if constexpr (kDepth == 2) {
@@ -282,10 +245,15 @@ class TileAttention {
     Tiles::template store<4>(context + 2 * kDepth * kTileBytes, kTileRowBytes);
   }
 
-  template <int kSums>
-  HWY_INLINE void weigh_tile(const char* values) {
-    Tiles::template load<6>(values + kSums * kTileBytes, kTileRowBytes);
-    Tiles::template multiply_add_bf16<kSums, 5, 6>();
+  SoftmaxRows softmax_rows(const Piece& piece) const {
+    SoftmaxRows rows;
+    rows.scores = at<float>(layout_.scores[piece.parity]);
+    rows.score_stride = ScratchLayout::score_stride(piece.tokens) / 4;
+    rows.weights = at<uint16_t>(layout_.weights[piece.parity]);
+    rows.weight_stride = ScratchLayout::weight_stride(piece.tokens) / 2;
+    rows.tokens = piece.tokens;
+    rows.padded = static_cast<int>(32 * ScratchLayout::weight_tiles(piece.tokens));
+    return rows;
   }
 
   void normalise(const Piece& piece) {
@@ -320,22 +288,30 @@ class TileAttention {
   }
 
   void pack_values(const Piece& piece) {
-    const int pairs = static_cast<int>(16 * ScratchLayout::weight_tiles(piece.tokens));
-    for (int pair = 0; pair < pairs; ++pair) {
-      const char* even = token(piece, 2, 2 * pair);
-      const char* odd = 2 * pair + 1 < piece.tokens ? even + args_.qkv_stride : nullptr;
-      char* row = at<char>(layout_.values[piece.head_parity]) +
-                  pair / 16 * 2 * kDepth * kTileBytes + pair % 16 * kTileRowBytes;
-      if (2 * pair < piece.tokens) {
-        for (int half = 0; half < kDepth; ++half, row += 2 * kTileBytes) {
-          pair_values(even + 64 * half, odd == nullptr ? nullptr : odd + 64 * half, row,
-                      row + kTileBytes);
-        }
-      } else {
-        for (int half = 0; half < 2 * kDepth; ++half, row += kTileBytes)
-          __builtin_memset(row, 0, kTileRowBytes);
+    const int pairs = (piece.tokens + 1) / 2;
+    const char* even = token(piece, 2, 0);
+    for (int pair = 0; pair < pairs; ++pair, even += 2 * args_.qkv_stride) {
+      const bool alone = 2 * pair + 1 == piece.tokens;
+      char* row = value_row(piece, pair);
+      for (int half = 0; half < kDepth; ++half, row += 2 * kTileBytes) {
+        pair_values(even + 64 * half, alone ? kZeros : even + args_.qkv_stride + 64 * half, row,
+                    row + kTileBytes);
       }
     }
+    // The weights behind the last token are zero, and their values must be numbers. Both copies of
+    // the values get this from the first heads of the sequence.
+    if (piece.head >= 2) return;
+    for (int64_t pair = pairs; pair < 16 * ScratchLayout::weight_tiles(piece.tokens); ++pair) {
+      char* row = value_row(piece, pair);
+      for (int tile = 0; tile < 2 * kDepth; ++tile, row += kTileBytes)
+        __builtin_memcpy(row, kZeros, kTileRowBytes);
+    }
+  }
+
+  /// Where two tokens lie in the first of the tiles that hold them.
+  char* value_row(const Piece& piece, int64_t pair) const {
+    return at<char>(layout_.values[piece.head_parity]) + pair / 16 * 2 * kDepth * kTileBytes +
+           pair % 16 * kTileRowBytes;
   }
 
   /// A token of the sequence in Q (part 0), K (1) or V (2), at this head.

@@ -76,17 +76,14 @@ HWY_INLINE void transpose_keys(const char* tokens, int64_t stride, char* tile) {
 #endif
 
 /// Values: 32 columns of two tokens become a row of two tiles, the first for even columns, the
-/// second for odd ones, which store_interleaved brings together again. `odd_token` may be null:
-/// zero.
-HWY_INLINE void pair_values(const char* even_token, const char* odd_token, char* even_row,
+/// second for odd ones, which store_interleaved brings together again.
+HWY_INLINE void pair_values(const char* first_token, const char* second_token, char* even_row,
                             char* odd_row) {
   const hn::ScalableTag<uint32_t> d;
   const auto upper = hn::Set(d, 0xffff0000U), lower = hn::Set(d, 0x0000ffffU);
   for (size_t i = 0; i < 16; i += hn::Lanes(d)) {
-    const auto a = hn::LoadU(d, reinterpret_cast<const uint32_t*>(even_token) + i);
-    const auto b = odd_token == nullptr
-                       ? hn::Zero(d)
-                       : hn::LoadU(d, reinterpret_cast<const uint32_t*>(odd_token) + i);
+    const auto a = hn::LoadU(d, reinterpret_cast<const uint32_t*>(first_token) + i);
+    const auto b = hn::LoadU(d, reinterpret_cast<const uint32_t*>(second_token) + i);
     hn::StoreU(hn::Or(hn::And(a, lower), hn::ShiftLeft<16>(b)), d,
                reinterpret_cast<uint32_t*>(even_row) + i);
     hn::StoreU(hn::Or(hn::ShiftRight<16>(a), hn::And(b, upper)), d,

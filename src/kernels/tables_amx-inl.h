@@ -12,7 +12,14 @@
 namespace tilewise::kernels::HWY_NAMESPACE {
 namespace {
 
+// Whether this file is compiled for vectors beside a real tile unit.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+#define TILEWISE_BESIDE_TILES 1
+#else
+#define TILEWISE_BESIDE_TILES 0
+#endif
+
+#if TILEWISE_BESIDE_TILES
 
 /// Phi(x) = p0 + x (p1 + x p2) in 32 intervals; their middles are 0 to 15, then -16 to -1 times
 /// the width.
@@ -59,6 +66,44 @@ HWY_INLINE V gelu_beside_tiles(D, V v) {
   const __m512 slope = _mm512_fmadd_ps(look_up(kPhi2, interval), x, look_up(kPhi1, interval));
   const __m512 inside = _mm512_maskz_fmadd_ps(above_low, slope, x, look_up(kPhi0, interval));
   return V{_mm512_mul_ps(x, _mm512_mask_mov_ps(inside, beyond_high, _mm512_set1_ps(1.0f)))};
+}
+
+/// 2^(j/16) times the line through 2^f that fits best for |f| <= 1/32.
+alignas(64) constexpr float kExp2Offsets[16] = {1.0001173f,  1.04439628f, 1.09063566f, 1.13892221f,
+                                                1.18934655f, 1.24200344f, 1.29699171f, 1.35441434f,
+                                                1.41437948f, 1.4769994f,  1.54239178f, 1.61067927f,
+                                                1.68199015f, 1.75645816f, 1.83422327f, 1.91543126f};
+alignas(64) constexpr float kExp2Slopes[16] = {
+    0.693201363f, 0.723892033f, 0.755941451f, 0.789409876f, 0.824360013f, 0.860857546f,
+    0.898970962f, 0.938771844f, 0.980334818f, 1.02373791f,  1.06906271f,  1.11639416f,
+    1.16582108f,  1.21743643f,  1.27133691f,  1.32762384f};
+
+/// Constants for 2^(x - largest), where `largest` is the largest x that will come.
+struct Exp2Shift {
+  __m512 shift;   ///< x + shift rounds x to a multiple of 1/16 and leaves the fraction in the low
+                  ///< four bits
+  __m512 top;     ///< the largest x, rounded to an integer, plus shift
+  __m512 lowest;  ///< x from here down give 0
+};
+
+HWY_INLINE Exp2Shift exp2_shift(__m512 largest) {
+  constexpr float kToSixteenths = 786432.0f;  // 1.5 * 2^(23 - 4)
+  const __m512 whole = _mm512_roundscale_ps(largest, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 shift = _mm512_sub_ps(_mm512_set1_ps(kToSixteenths), whole);
+  return {shift, _mm512_add_ps(whole, shift), _mm512_sub_ps(whole, _mm512_set1_ps(120.0f))};
+}
+
+/// 2^(x - largest rounded to an integer), relative error at most 1.2e-4, in the given lanes, and 0
+/// in the others; NaN for NaN.
+HWY_INLINE __m512 exp2_beside_tiles(__mmask16 lanes, __m512 x, const Exp2Shift& largest) {
+  const __m512 shifted = _mm512_add_ps(x, largest.shift);
+  const __m512 fraction = _mm512_sub_ps(x, _mm512_sub_ps(shifted, largest.shift));
+  const __m512i sixteenth = _mm512_castps_si512(shifted);  // the shuffles look at its low four bits
+  const __m512 power =
+      _mm512_fmadd_ps(_mm512_permutexvar_ps(sixteenth, _mm512_load_ps(kExp2Slopes)), fraction,
+                      _mm512_permutexvar_ps(sixteenth, _mm512_load_ps(kExp2Offsets)));
+  const __mmask16 counts = _mm512_mask_cmp_ps_mask(lanes, x, largest.lowest, _CMP_NLE_UQ);
+  return _mm512_maskz_scalef_ps(counts, power, _mm512_sub_ps(shifted, largest.top));
 }
 
 #else
