@@ -19,7 +19,6 @@ namespace {
 
 namespace dom = simdjson::dom;
 namespace fs = std::filesystem;
-using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 

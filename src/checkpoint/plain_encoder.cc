@@ -98,6 +98,7 @@ void run_layer(const model::Model& model, int32_t index, std::vector<Vector>& hi
                          const std::vector<Vector>& x) {
     const Vector weight = merged(model, weights, index, role);
     std::vector<Vector> y;
+    y.reserve(x.size());
     for (const Vector& row : x) y.push_back(linear(weight, weights.bias, row));
     return y;
   };

@@ -12,7 +12,6 @@ using model::InputKind;
 using model::Pooling;
 using model::TaskKind;
 using testing::AllOf;
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 TasksContext context() {
