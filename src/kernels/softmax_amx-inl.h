@@ -120,8 +120,8 @@ HWY_INLINE void softmax_row(const float* HWY_RESTRICT scores, int tokens,
   for (int i = 0; i < last; i += lanes) largest = hn::Max(largest, hn::Load(d, scores + i));
   largest = hn::MaxOfLanes(d, largest);
   for (int i = 0; i < last; i += lanes)
-    store(d, Exp2Fast(d, hn::Sub(hn::Load(d, scores + i), largest)), weights + i);
-  store(d, Exp2Fast(d, hn::Sub(tail, largest)), weights + last);
+    store(d, Exp2(d, hn::Sub(hn::Load(d, scores + i), largest)), weights + i);
+  store(d, Exp2(d, hn::Sub(tail, largest)), weights + last);
   for (int i = last + lanes; i < padded; i += lanes) store(d, hn::Zero(d), weights + i);
 }
 
