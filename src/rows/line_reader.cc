@@ -142,7 +142,8 @@ Status LineReader::State::read_block() {
   const ssize_t count = ::read(descriptor, buffer.data() + end, kBlockBytes);
   if (count < 0) {
     if (errno == EINTR) return {};  // the caller asks again, or stops
-    return io_error({.what = "cannot read the input", .where = path(), .found = errno_text(errno)});
+    const std::string where = is_standard_input(path()) ? "standard input" : path();
+    return io_error({.what = "cannot read the input", .where = where, .found = errno_text(errno)});
   }
   if (count == 0) {
     close_file();
