@@ -142,7 +142,9 @@ void Reading::read_config() {
 void Reading::read_spec(const JsonObject& config) {
   const auto names = config.strings("architectures").value_or(std::vector<std::string>());
   const std::string type = config.string("model_type").value_or("");
-  const Family* family = find_family(type);
+  const Family* family = config.has("model_type") ? find_family(type)
+                         : names.empty()          ? nullptr
+                                                  : find_family_of(names.front());
   architecture_ = !names.empty() ? names.front()
                   : family       ? std::string(family->encoder_architectures().front())
                                  : type;
@@ -168,7 +170,14 @@ void Reading::read_tasks() {
     read_default_task();
   }
   for (const model::TaskWithHead& entry : model_.tasks) {
-    report_.supported("task " + entry.task.name, summary(entry.task));
+    const std::string subject = "task " + entry.task.name;
+    if (entry.task.input == model::InputKind::pair && model_.spec.token_types == 1) {
+      report_.problem(subject, unsupported({"A pair needs two token types",
+                                            backbone_.path_of(kConfig) + ": type_vocab_size",
+                                            "at least 2", "1", ""}));
+    } else {
+      report_.supported(subject, summary(entry.task));
+    }
   }
 }
 

@@ -114,6 +114,18 @@ TEST(Load, OldNamesOfNormsAndPositionIds) {
             after->weights.layers[1].ffn_norm.bias.values);
 }
 
+TEST(Load, OldConfigsNameTheModelTypeOrTheArchitectureOnly) {
+  TestCheckpoint checkpoint("bert");
+  const std::string config = checkpoint.read("config.json");
+  checkpoint.edit("config.json", "\"model_type\": \"bert\",", "");
+  EXPECT_TRUE(load({checkpoint.path(), ""}).ok());
+  checkpoint.write("config.json", config);
+  checkpoint.edit("config.json", "\"architectures\": [\n    \"BertModel\"\n  ],", "");
+  EXPECT_TRUE(load({checkpoint.path(), ""}).ok());
+  checkpoint.edit("config.json", "\"model_type\": \"bert\",", "");
+  expect_problem(checkpoint, StatusCode::unsupported, "architecture is not supported", "BertModel");
+}
+
 TEST(Load, LanguageModelsHeadIsLeftAside) {
   TestCheckpoint checkpoint("bert");
   checkpoint.edit("config.json", "\"BertModel\"", "\"BertForMaskedLM\"");
@@ -228,6 +240,11 @@ const BadConfig kBadConfigs[] = {
      StatusCode::invalid_input, "tensor is missing", "encoder.layer.2.attention.self.query.weight"},
     {"other_vocabulary", "bert", "\"vocab_size\": 126", "\"vocab_size\": 127",
      StatusCode::invalid_input, "wrong shape", "[127, 32]"},
+    {"no_room_for_a_pair", "bert", "\"max_position_embeddings\": 64",
+     "\"max_position_embeddings\": 3", StatusCode::invalid_input, "value that it cannot have",
+     "max_position_embeddings"},
+    {"pairs_with_one_token_type", "cross_encoder", "\"type_vocab_size\": 2",
+     "\"type_vocab_size\": 1", StatusCode::unsupported, "two token types", "type_vocab_size"},
     {"not_json", "bert", "\"architectures\": [", "\"architectures\": ", StatusCode::invalid_input,
      "not the JSON", "config.json"},
 };

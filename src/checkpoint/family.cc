@@ -14,6 +14,7 @@ constexpr int32_t kMaxVocabulary = 1 << 24;
 constexpr int32_t kMaxHidden = 1 << 14;
 constexpr int32_t kMaxIntermediate = 1 << 16;
 constexpr int32_t kMaxLayers = 256;
+constexpr int32_t kMinPositions = 4;  // [CLS] a [SEP] [SEP]
 constexpr int32_t kMaxPositions = 1 << 20;
 constexpr int32_t kMaxHeadDim = 256;  // kernels/attention.h
 
@@ -105,6 +106,13 @@ const Family* find_family(std::string_view model_type) {
   return nullptr;
 }
 
+const Family* find_family_of(std::string_view architecture) {
+  for (const Family* family : families()) {
+    if (family->has_architecture(architecture)) return family;
+  }
+  return nullptr;
+}
+
 std::string encoder_prefix(const Family& family, const TensorReader& tensors) {
   const std::string prefix(family.prefix());
   return tensors.has(prefix + "embeddings.word_embeddings.weight") ? prefix : "";
@@ -154,7 +162,8 @@ model::EncoderSpec read_common_spec(const JsonObject& config, const Family& fami
   spec.layers = size(keys.layers, kMaxLayers);
   spec.heads = size(keys.heads, kMaxHidden);
   spec.intermediate = size(keys.intermediate, kMaxIntermediate);
-  spec.max_positions = size(keys.max_positions, kMaxPositions);
+  spec.max_positions =
+      config.required_integer(keys.max_positions, kMinPositions, kMaxPositions).value_or(0);
   spec.activation = model::Activation::gelu_erf;
   check_activation(config, keys.activation);
   check_heads(config, spec, keys.heads);

@@ -56,6 +56,8 @@ class Family {
 std::span<const Family* const> families();
 /// nullptr when there is none.
 const Family* find_family(std::string_view model_type);
+/// The same by architecture, for old files without model_type.
+const Family* find_family_of(std::string_view architecture);
 
 const Family& bert_family();
 const Family& distilbert_family();

@@ -55,7 +55,7 @@ class TaskReader {
     read_numbers();
     read_template();
     read_out_of_scope();
-    check_pair();
+    check_truncation();
     if (object_.has("exits")) {
       object_.problem(unsupported({"Exits (adaptive depth) are not supported yet",
                                    object_.where("exits"), "a task without exits", "",
@@ -190,15 +190,9 @@ class TaskReader {
       task_.out_of_scope = model::OutOfScope{static_cast<float>(*below)};
   }
 
-  void check_pair() {
-    if (task_.input == InputKind::text) {
-      if (task_.truncation == Truncation::only_second)
-        object_.wrong("truncation", "longest_first or only_first for a single text");
-      return;
-    }
-    if (context_.spec.token_types == 1) {
-      object_.problem(unsupported({"A pair needs two token types", object_.where("input"),
-                                   "type_vocab_size of at least 2 in config.json", "1", ""}));
+  void check_truncation() {
+    if (task_.input == InputKind::text && task_.truncation == Truncation::only_second) {
+      object_.wrong("truncation", "longest_first or only_first for a single text");
     }
   }
 

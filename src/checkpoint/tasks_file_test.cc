@@ -17,7 +17,6 @@ using testing::HasSubstr;
 TasksContext context() {
   TasksContext context;
   context.spec.max_positions = 64;
-  context.spec.token_types = 2;
   context.longest = 64;
   return context;
 }
@@ -84,15 +83,6 @@ TEST(TasksFile, OwnClassifierStandsOnCls) {
       report, own);
   EXPECT_THAT(report.first_problem().message(),
               AllOf(HasSubstr("tasks[0].pooling"), HasSubstr("heads.safetensors")));
-}
-
-TEST(TasksFile, PairsNeedTwoTokenTypes) {
-  TasksContext one_type = context();
-  one_type.spec.token_types = 1;
-  Report report;
-  read(R"({"tasks": [{"name": "t", "kind": "regression", "input": "pair", "pooling": "cls"}]})",
-       report, one_type);
-  EXPECT_THAT(report.first_problem().message(), HasSubstr("two token types"));
 }
 
 TEST(TasksFile, OneBadTaskDoesNotHideTheOthers) {
