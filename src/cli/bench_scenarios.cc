@@ -81,10 +81,11 @@ Peaks measure_peaks(engine::Engine& engine) {
   const int32_t replicas = engine.replicas();
   const kernels::KernelSet& backbone = engine.kernels();
   const kernels::KernelSet& heads = head_kernels(backbone);
-  std::barrier all_here(
-      replicas);  // every replica takes one of the jobs, and they run at the same time
+  // Every replica takes one of the jobs, and they run at the same time.
+  std::barrier all_here(replicas);
   std::vector<Peaks> peaks(replicas);
   std::vector<std::future<void>> pending;
+  pending.reserve(peaks.size());
   for (Peaks& one : peaks) {
     pending.push_back(engine.submit([&](engine::Worker&) {
       all_here.arrive_and_wait();
