@@ -58,29 +58,37 @@ struct AttentionLayout {
   }
 };
 
-/// exp2(scores - max) of one row; returns 1 / their sum. Writes zeros after the last token up to
-/// `padded`.
+/// Turns one row of scores into weights exp2(score - max); returns 1 / their sum. Writes zeros
+/// after the last token up to `padded`; reads and writes whole vectors.
 template <class Dot>
 HWY_INLINE float softmax_row(float* scores, int32_t tokens, typename Dot::Left* weights,
                              int32_t padded) {
-  using Left = typename Dot::Left;
-  constexpr bool kFast = sizeof(typename Dot::Element) == 2;
   const FloatTag d;
-  const int32_t last = (tokens - 1) / kLanes * kLanes;
+  const int32_t last = (tokens - 1) / kLanes * kLanes;  // first token of the last vector
   const auto valid = hn::FirstN(d, static_cast<size_t>(tokens - last));
-  const Floats lowest = hn::Set(d, -__builtin_inff());
-  hn::StoreU(hn::IfThenElse(valid, hn::LoadU(d, scores + last), lowest), d, scores + last);
+  const Floats tail = hn::LoadU(d, scores + last);
+  hn::StoreU(hn::IfThenElse(valid, tail, hn::Set(d, -__builtin_inff())), d, scores + last);
   Floats most = hn::LoadU(d, scores);
   for (int32_t i = kLanes; i <= last; i += kLanes) most = hn::Max(most, hn::LoadU(d, scores + i));
   most = hn::MaxOfLanes(d, most);
-  Floats sum = hn::Zero(d);
-  for (int32_t i = 0; i <= last; i += kLanes) {
-    const Floats shifted = hn::Sub(hn::LoadU(d, scores + i), most);
-    store(d, kFast ? Exp2Fast(d, shifted) : Exp2(d, shifted), weights + i);
+
+  const auto weigh = [&](const float* score) {
+    return Exp2OfNegative<typename Dot::Element>(d, hn::Sub(hn::LoadU(d, score), most));
+  };
+  // What is added up is what has been stored, rounded.
+  Floats sum = hn::Zero(d), second_sum = hn::Zero(d);
+  int32_t i = 0;
+  for (; i < last; i += 2 * kLanes) {
+    store_pair(d, weigh(scores + i), weigh(scores + i + kLanes), weights + i);
+    sum = hn::Add(sum, load(d, weights + i));
+    second_sum = hn::Add(second_sum, load(d, weights + i + kLanes));
+  }
+  for (; i <= last; i += kLanes) {
+    store(d, weigh(scores + i), weights + i);
     sum = hn::Add(sum, load(d, weights + i));
   }
-  for (int32_t i = last + kLanes; i < padded; ++i) weights[i] = Left{};
-  return 1.0f / hn::GetLane(hn::SumOfLanes(d, sum));
+  for (; i < padded; ++i) weights[i] = typename Dot::Left{};
+  return 1.0f / hn::GetLane(hn::SumOfLanes(d, hn::Add(sum, second_sum)));
 }
 
 template <class Dot>
@@ -102,8 +110,8 @@ class Attention {
       pack_keys(head_rows(head, 1), layout_.key_steps, at<uint32_t>(layout_.keys));
       pack_values(head_rows(head, 2), layout_.value_steps, at<uint32_t>(layout_.values));
       const RowSplit split(tokens_, Dot::kMaxRows);
-      for (int32_t block = 0, query = 0; block < split.blocks; ++block) {
-        const int32_t rows = split.rows(block);
+      for (int32_t block = 0, query = 0; block < split.blocks(); ++block) {
+        const int32_t rows = split.height(block);
         compute_scores(head_rows(head, 0), query, rows);
         for (int32_t i = 0; i < rows; ++i) {
           at<float>(layout_.inverse)[i] =
@@ -152,7 +160,11 @@ class Attention {
       block.right = panel_column(layout_.keys, layout_.key_steps, column);
       block.prefetch = block.right;
       block.output = reinterpret_cast<char*>(at<float>(layout_.scores) + column);
-      kBlocks<Dot, 1>.of[rows](block);
+      if (tokens_ - column <= kLanes) {
+        kBlocks<Dot, 1, 1>.of[rows](block);
+      } else {
+        kBlocks<Dot, Dot::kVectors, 1>.of[rows](block);
+      }
     }
   }
 
@@ -183,13 +195,13 @@ class Attention {
       if (left >= kColumns) {
         block.output = target;
         block.output_stride = args_.context_stride;
-        kBlocks<Dot, 1>.of[rows](block);
+        kBlocks<Dot, Dot::kVectors, 1>.of[rows](block);
       } else {
         // The block is wider than what is left of the head, and the next head's columns are not
         // ours.
         block.output = at<char>(layout_.context);
         block.output_stride = layout_.context_stride * static_cast<int64_t>(sizeof(Element));
-        kBlocks<Dot, 1>.of[rows](block);
+        kBlocks<Dot, Dot::kVectors, 1>.of[rows](block);
         for (int32_t i = 0; i < rows; ++i) {
           __builtin_memcpy(target + i * args_.context_stride,
                            block.output + i * block.output_stride,

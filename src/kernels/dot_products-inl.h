@@ -10,7 +10,7 @@ namespace {
 // The block that fills the registers: sums, one step of the right operand and one value of the
 // left.
 #if HWY_TARGET == HWY_AVX3
-constexpr int kFp32Rows = 14, kWidenedRows = 12, kRegisterVectors = 2;  // 32 registers of 16 lanes
+constexpr int kFp32Rows = 14, kWidenedRows = 14, kRegisterVectors = 2;  // 32 registers of 16 lanes
 #elif HWY_TARGET == HWY_AVX2
 constexpr int kFp32Rows = 6, kWidenedRows = 6, kRegisterVectors = 2;  // 16 of 8
 #elif HWY_TARGET == HWY_NEON
@@ -20,22 +20,25 @@ constexpr int kFp32Rows = 3, kWidenedRows = 3, kRegisterVectors = 4;  // 16 of 4
 #endif
 
 /// sums[j] += *left * right[j]: one value of a row times one step.
-HWY_INLINE void multiply_row(const float* left, const Floats (&right)[kRegisterVectors],
-                             Floats (&sums)[kRegisterVectors]) {
+template <int kVectors>
+HWY_INLINE void multiply_row(const float* left, const Floats (&right)[kVectors],
+                             Floats (&sums)[kVectors]) {
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
   // In assembly, because compilers hoist the broadcasts of high blocks and then spill.
-  Floats value;
-  asm("vbroadcastss %[left],%[value]\n\t"
-      "vfmadd231ps %[r0],%[value],%[s0]\n\t"
-      "vfmadd231ps %[r1],%[value],%[s1]"
-      : [value] "=&v"(value.raw), [s0] "+v"(sums[0].raw), [s1] "+v"(sums[1].raw)
-      : [left] "m"(*left), [r0] "v"(right[0].raw), [r1] "v"(right[1].raw));
-#else
+  if constexpr (kVectors == 2) {
+    Floats value;
+    asm("vbroadcastss %[left],%[value]\n\t"
+        "vfmadd231ps %[r0],%[value],%[s0]\n\t"
+        "vfmadd231ps %[r1],%[value],%[s1]"
+        : [value] "=&v"(value.raw), [s0] "+v"(sums[0].raw), [s1] "+v"(sums[1].raw)
+        : [left] "m"(*left), [r0] "v"(right[0].raw), [r1] "v"(right[1].raw));
+    return;
+  }
+#endif
   const FloatTag d;
   const Floats value = hn::Set(d, *left);
   HWY_UNROLL(8)
-  for (int j = 0; j < kRegisterVectors; ++j) sums[j] = hn::MulAdd(value, right[j], sums[j]);
-#endif
+  for (int j = 0; j < kVectors; ++j) sums[j] = hn::MulAdd(value, right[j], sums[j]);
 }
 
 /// One k a step; a fused multiply-add where the target has one.
@@ -44,13 +47,13 @@ struct Fp32Dot {
   using Left = float;
   static constexpr int kMaxRows = kFp32Rows, kVectors = kRegisterVectors, kLeftStep = 4;
 
-  template <int kRows>
+  template <int kRows, int kWidth>
   static HWY_INLINE void step(const Rows<kRows>& left, int64_t offset, const char* right,
-                              Sums<kRows, kVectors>& sums) {
+                              Sums<kRows, kWidth>& sums) {
     const FloatTag d;
-    Floats r[kVectors];
+    Floats r[kWidth];
     HWY_UNROLL(8)
-    for (int j = 0; j < kVectors; ++j) {
+    for (int j = 0; j < kWidth; ++j) {
       r[j] = hn::LoadU(d, reinterpret_cast<const float*>(right) + j * kLanes);
     }
     HWY_UNROLL(16)
@@ -67,24 +70,24 @@ struct WidenedDot {
   using Left = float;
   static constexpr int kMaxRows = kWidenedRows, kVectors = kRegisterVectors, kLeftStep = 8;
 
-  template <int kRows>
+  template <int kRows, int kWidth>
   static HWY_INLINE void step(const Rows<kRows>& left, int64_t offset, const char* right,
-                              Sums<kRows, kVectors>& sums) {
-    multiply_half<kRows, 0>(left, offset, right, sums);
+                              Sums<kRows, kWidth>& sums) {
+    multiply_half<0>(left, offset, right, sums);
     // Loaded again for the odd k: keeping the pairs would take registers that the sums need.
     asm("" : "+r"(right));
-    multiply_half<kRows, 1>(left, offset, right, sums);
+    multiply_half<1>(left, offset, right, sums);
   }
 
  private:
-  template <int kRows, int kOdd>
+  template <int kOdd, int kRows, int kWidth>
   static HWY_INLINE void multiply_half(const Rows<kRows>& left, int64_t offset, const char* right,
-                                       Sums<kRows, kVectors>& sums) {
+                                       Sums<kRows, kWidth>& sums) {
     const FloatTag d;
     const hn::RebindToUnsigned<FloatTag> du;
-    Floats r[kVectors];
+    Floats r[kWidth];
     HWY_UNROLL(8)
-    for (int j = 0; j < kVectors; ++j) {
+    for (int j = 0; j < kWidth; ++j) {
       const auto pair = hn::LoadU(du, reinterpret_cast<const uint32_t*>(right) + j * kLanes);
       if constexpr (kOdd != 0) {
         r[j] = hn::BitCast(d, hn::And(pair, hn::Set(du, 0xffff0000U)));

@@ -12,27 +12,37 @@ struct PairDot {
   using Left = uint16_t;
   static constexpr int kMaxRows = 14, kVectors = 2, kLeftStep = 4;
 
-  template <int kRows>
+  template <int kRows, int kWidth>
   static HWY_INLINE void step(const Rows<kRows>& left, int64_t offset, const char* right,
-                              Sums<kRows, kVectors>& sums) {
+                              Sums<kRows, kWidth>& sums) {
     const FloatTag d;
-    const auto r0 = hn::LoadU(d, reinterpret_cast<const float*>(right)).raw;
-    const auto r1 = hn::LoadU(d, reinterpret_cast<const float*>(right) + kLanes).raw;
-    HWY_UNROLL(16)
-    for (int i = 0; i < kRows; ++i) {
-      // In assembly, because both compilers spill around the intrinsic in high blocks. A pair need
-      // not be aligned.
-      struct Pair {
-        uint16_t k[2];
-      };
-      __m512 pair;
-      asm("vpbroadcastd %[left],%[pair]\n\t"
-          "vdpbf16ps %[r0],%[pair],%[s0]\n\t"
-          "vdpbf16ps %[r1],%[pair],%[s1]"
-          : [pair] "=&v"(pair), [s0] "+v"(sums.v[i][0].raw), [s1] "+v"(sums.v[i][1].raw)
-          : [left] "m"(*reinterpret_cast<const Pair*>(left.row(i) + offset)), [r0] "v"(r0),
-            [r1] "v"(r1));
+    __m512 r[kWidth];
+    HWY_UNROLL(2)
+    for (int j = 0; j < kWidth; ++j) {
+      r[j] = hn::LoadU(d, reinterpret_cast<const float*>(right) + j * kLanes).raw;
     }
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i) multiply_row(left.row(i) + offset, r, sums.v[i]);
+  }
+
+ private:
+  struct Pair {
+    uint16_t k[2];  // need not be aligned as a dword
+  };
+
+  // In assembly, because both compilers spill around the intrinsic in high blocks.
+  static HWY_INLINE void multiply_row(const char* left, const __m512 (&r)[2], Floats (&sums)[2]) {
+    __m512 pair;
+    asm("vpbroadcastd %[left],%[pair]\n\t"
+        "vdpbf16ps %[r0],%[pair],%[s0]\n\t"
+        "vdpbf16ps %[r1],%[pair],%[s1]"
+        : [pair] "=&v"(pair), [s0] "+v"(sums[0].raw), [s1] "+v"(sums[1].raw)
+        : [left] "m"(*reinterpret_cast<const Pair*>(left)), [r0] "v"(r[0]), [r1] "v"(r[1]));
+  }
+  static HWY_INLINE void multiply_row(const char* left, const __m512 (&r)[1], Floats (&sums)[1]) {
+    asm("vdpbf16ps %[left]%{1to16%},%[r0],%[s0]"
+        : [s0] "+v"(sums[0].raw)
+        : [left] "m"(*reinterpret_cast<const Pair*>(left)), [r0] "v"(r[0]));
   }
 };
 

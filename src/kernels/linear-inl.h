@@ -11,9 +11,19 @@
 namespace tilewise::kernels::HWY_NAMESPACE {
 namespace {
 
-/// One range of k of all panels in [first_panel, last_panel), for one group of rows.
+/// Some blocks of rows, all within reach of the caches.
+struct BlockGroup {
+  const RowSplit& split;
+  int32_t first;
+  int32_t last;
+
+  HWY_INLINE int32_t start() const { return split.start(first); }
+  HWY_INLINE int32_t rows() const { return split.start(last) - start(); }
+};
+
+/// One range of k of the panels in [first_panel, last_panel).
 struct PanelRun {
-  const char* left = nullptr;
+  const char* left = nullptr;  ///< first row of the group
   int64_t left_stride = 0;
   const char* panels = nullptr;  ///< of the layer, at the range's first step
   int64_t panel_bytes = 0;       ///< between panels
@@ -21,7 +31,7 @@ struct PanelRun {
   int32_t last_panel = 0;
   int32_t steps = 0;
   const char* next = nullptr;    ///< what is read after the last panel; may be null
-  const float* start = nullptr;  ///< first row, first column of the first panel
+  const float* start = nullptr;  ///< first row of the group, first column of the first panel
   int64_t start_stride = 0;      ///< floats
   char* output = nullptr;        ///< likewise
   int64_t output_stride = 0;     ///< bytes
@@ -30,7 +40,7 @@ struct PanelRun {
 };
 
 template <class Dot, int kLines>
-HWY_INLINE void multiply_panel(BlockArgs args, const RowSplit& split, const PanelRun& run,
+HWY_INLINE void multiply_panel(BlockArgs args, const BlockGroup& group, const PanelRun& run,
                                int64_t column, const char* prefetch) {
   constexpr int kColumns = Dot::kVectors * kLanes;
   const char* right = args.right;
@@ -44,24 +54,23 @@ HWY_INLINE void multiply_panel(BlockArgs args, const RowSplit& split, const Pane
     args.left = run.left;
     args.output = run.output + (column + part) * run.output_element;
     args.start = run.start + column + part;
-    for (int32_t block = 0; block < split.blocks; ++block) {
-      const int32_t rows = split.rows(block);
+    for (int32_t block = group.first; block < group.last; ++block) {
+      const int32_t height = group.split.height(block);
       args.prefetch = prefetch + fetched;
-      kBlocks<Dot, kLines>.of[rows](args);
+      kBlocks<Dot, Dot::kVectors, kLines>.of[height](args);
       fetched = fetched + per_call < panel_bytes ? fetched + per_call : 0;
-      args.left += rows * args.left_stride;
-      args.output += rows * args.output_stride;
-      args.start += rows * args.start_stride;
+      args.left += height * args.left_stride;
+      args.output += height * args.output_stride;
+      args.start += height * args.start_stride;
     }
   }
 }
 
 template <class Dot>
-HWY_INLINE void multiply_panels(const PanelRun& run, int32_t rows) {
+HWY_INLINE void multiply_panels(const PanelRun& run, const BlockGroup& group) {
   constexpr int kCallsPerBlock = kPanelColumns / (Dot::kVectors * kLanes);
   constexpr int64_t kAhead = 16384;  // bytes: some microseconds of arithmetic, the latency of DRAM
-  const RowSplit split(rows, Dot::kMaxRows);
-  const int32_t calls = split.blocks * kCallsPerBlock;
+  const int32_t calls = (group.last - group.first) * kCallsPerBlock;
   BlockArgs args;
   args.left_stride = run.left_stride;
   args.steps = run.steps;
@@ -71,16 +80,14 @@ HWY_INLINE void multiply_panels(const PanelRun& run, int32_t rows) {
   for (int32_t panel = run.first_panel; panel < run.last_panel; ++panel) {
     args.right = run.panels + panel * run.panel_bytes;
     const int64_t column = static_cast<int64_t>(panel - run.first_panel) * kPanelColumns;
-    const bool last = panel + 1 == run.last_panel;
-    const char* next = !last                 ? args.right + run.panel_bytes
-                       : run.next != nullptr ? run.next
-                                             : args.right;
+    const char* next = panel + 1 < run.last_panel ? args.right + run.panel_bytes : run.next;
+    if (next == nullptr) next = args.right;
     if (calls >= 4) {
-      multiply_panel<Dot, 1>(args, split, run, column, next);
+      multiply_panel<Dot, 1>(args, group, run, column, next);
     } else if (calls >= 2) {
-      multiply_panel<Dot, 2>(args, split, run, column, next);
+      multiply_panel<Dot, 2>(args, group, run, column, next);
     } else {
-      multiply_panel<Dot, 4>(args, split, run, column, args.right + kAhead);
+      multiply_panel<Dot, 4>(args, group, run, column, args.right + kAhead);
     }
   }
 }
@@ -91,31 +98,39 @@ HWY_INLINE Finish finish_of(const LinearArgs& args) {
   return fp32 ? Finish::store_fp32 : Finish::store;
 }
 
+HWY_INLINE int32_t output_element(const LinearArgs& args, size_t element) {
+  return args.output_type == OutputType::fp32 ? 4 : static_cast<int32_t>(element);
+}
+
 /// The left operand as it lies in memory.
 template <class Dot>
-HWY_INLINE void linear_direct(const LinearArgs& args) {
-  constexpr int32_t kGroup =
-      10 * Dot::kMaxRows;  // their activations stay in the second-level cache
-  const int output_element =
-      args.output_type == OutputType::fp32 ? 4 : sizeof(typename Dot::Element);
-  PanelRun run;
-  run.left_stride = args.input_stride;
-  run.panels = static_cast<const char*>(args.weights);
-  run.steps = args.k / (4 / static_cast<int>(sizeof(typename Dot::Element)));
-  run.panel_bytes = static_cast<int64_t>(run.steps) * kStepBytes;
-  run.last_panel = args.n / kPanelColumns;
-  run.start = args.bias;
-  run.output_stride = args.output_stride;
-  run.output_element = output_element;
-  run.finish = finish_of(args);
-  for (int32_t row = 0; row < args.rows; row += kGroup) {
-    const int32_t rows = args.rows - row < kGroup ? args.rows - row : kGroup;
-    run.left = static_cast<const char*>(args.input) + row * args.input_stride;
-    run.output = static_cast<char*>(args.output) + row * args.output_stride;
-    run.next = static_cast<const char*>(row + rows < args.rows ? args.weights : args.next_weights);
-    multiply_panels<Dot>(run, rows);
+class DirectLinear {
+  using Element = typename Dot::Element;
+  static constexpr int32_t kBlocksAtOnce = 10;  // their activations stay in the second-level cache
+
+ public:
+  static HWY_INLINE void run(const LinearArgs& args) {
+    PanelRun run;
+    run.left_stride = args.input_stride;
+    run.panels = static_cast<const char*>(args.weights);
+    run.steps = args.k / (4 / static_cast<int>(sizeof(Element)));
+    run.panel_bytes = static_cast<int64_t>(run.steps) * kStepBytes;
+    run.last_panel = args.n / kPanelColumns;
+    run.start = args.bias;
+    run.output_stride = args.output_stride;
+    run.output_element = output_element(args, sizeof(Element));
+    run.finish = finish_of(args);
+    const RowSplit split(args.rows, Dot::kMaxRows);
+    for (int32_t first = 0; first < split.blocks(); first += kBlocksAtOnce) {
+      const bool last = first + kBlocksAtOnce >= split.blocks();
+      const BlockGroup group{split, first, last ? split.blocks() : first + kBlocksAtOnce};
+      run.left = static_cast<const char*>(args.input) + group.start() * args.input_stride;
+      run.output = static_cast<char*>(args.output) + group.start() * args.output_stride;
+      run.next = static_cast<const char*>(last ? args.next_weights : args.weights);
+      multiply_panels<Dot>(run, group);
+    }
   }
-}
+};
 
 /// Widens `count` values of k of some rows to fp32.
 HWY_INLINE void widen_rows(const char* input, int64_t input_stride, int32_t rows, int32_t count,
@@ -132,60 +147,88 @@ HWY_INLINE void widen_rows(const char* input, int64_t input_stride, int32_t rows
 /// several ranges, the sums wait in memory between them as the fp32 numbers that they are: the
 /// chain of multiply-adds is the same.
 template <class Dot>
-HWY_INLINE void linear_widened(const LinearArgs& args) {
-  constexpr int32_t kGroup = 48, kRange = 512, kWaitingColumns = 256;
-  constexpr int32_t kLeftStride =
-      kRange + 16;  // off the powers of two, which would share cache sets
-  constexpr int32_t kWaitingStride = kWaitingColumns + 16;
-  HWY_ALIGN float left[kGroup * kLeftStride];
-  HWY_ALIGN float waiting[kGroup * kWaitingStride];
+class WidenedLinear {
+  using Element = typename Dot::Element;
+  static constexpr int32_t kBlocksAtOnce = Dot::kMaxRows > 8 ? 4 : 8;
+  static constexpr int32_t kRows = kBlocksAtOnce * Dot::kMaxRows;
+  static constexpr int32_t kRange = 512;    // values of k
+  static constexpr int32_t kColumns = 256;  // of sums that wait
+  // Off the powers of two, which would share cache sets.
+  static constexpr int32_t kLeftStride = kRange + 16, kWaitingStride = kColumns + 16;
 
-  const bool whole = args.k <= kRange;
-  const int32_t column_range = whole ? args.n : kWaitingColumns;
-  const int output_element =
-      args.output_type == OutputType::fp32 ? 4 : sizeof(typename Dot::Element);
-  PanelRun run;
-  run.left = reinterpret_cast<const char*>(left);
-  run.left_stride = kLeftStride * sizeof(float);
-  run.panel_bytes = static_cast<int64_t>(args.k) / 2 * kStepBytes;
-  for (int32_t row = 0; row < args.rows; row += kGroup) {
-    const int32_t rows = args.rows - row < kGroup ? args.rows - row : kGroup;
-    const char* input = static_cast<const char*>(args.input) + row * args.input_stride;
-    char* output = static_cast<char*>(args.output) + row * args.output_stride;
-    for (int32_t column = 0; column < args.n; column += column_range) {
-      const int32_t end = args.n - column < column_range ? args.n : column + column_range;
-      run.first_panel = column / kPanelColumns;
-      run.last_panel = end / kPanelColumns;
-      for (int32_t k = 0; k < args.k; k += kRange) {
-        const bool first = k == 0, last = k + kRange >= args.k;
-        const int32_t count = last ? args.k - k : kRange;
-        if (!whole || column == 0)
-          widen_rows(input + 2 * k, args.input_stride, rows, count, left, kLeftStride);
-        run.panels =
-            static_cast<const char*>(args.weights) + static_cast<int64_t>(k) / 2 * kStepBytes;
-        run.steps = count / 2;
-        run.next = last ? run.panels + run.last_panel * run.panel_bytes
-                        : run.panels + run.first_panel * run.panel_bytes;
-        run.start = first ? args.bias + column : waiting;
-        run.start_stride = first ? 0 : kWaitingStride;
-        run.output = last ? output + static_cast<int64_t>(column) * output_element
-                          : reinterpret_cast<char*>(waiting);
-        run.output_stride =
-            last ? args.output_stride : kWaitingStride * static_cast<int64_t>(sizeof(float));
-        run.output_element = last ? output_element : 4;
-        run.finish = last ? finish_of(args) : Finish::store_fp32;
-        multiply_panels<Dot>(run, rows);
+ public:
+  HWY_INLINE explicit WidenedLinear(const LinearArgs& args) : args_(args) {}
+
+  HWY_INLINE void run() {
+    const RowSplit split(args_.rows, Dot::kMaxRows);
+    for (int32_t first = 0; first < split.blocks(); first += kBlocksAtOnce) {
+      const bool last = first + kBlocksAtOnce >= split.blocks();
+      run_group({split, first, last ? split.blocks() : first + kBlocksAtOnce});
+    }
+  }
+
+ private:
+  HWY_INLINE void run_group(const BlockGroup& group) {
+    if (args_.k <= kRange) {
+      widen(group, 0);
+      return run_range(group, 0, args_.n, 0);
+    }
+    for (int32_t column = 0; column < args_.n; column += kColumns) {
+      for (int32_t k = 0; k < args_.k; k += kRange) {
+        widen(group, k);
+        run_range(group, column, args_.n - column < kColumns ? args_.n : column + kColumns, k);
       }
     }
   }
-}
+
+  HWY_INLINE int32_t range_from(int32_t k) const {
+    return args_.k - k < kRange ? args_.k - k : kRange;
+  }
+
+  HWY_INLINE void widen(const BlockGroup& group, int32_t k) {
+    const char* input = static_cast<const char*>(args_.input) + group.start() * args_.input_stride;
+    widen_rows(input + k * static_cast<int64_t>(sizeof(Element)), args_.input_stride, group.rows(),
+               range_from(k), left_, kLeftStride);
+  }
+
+  /// Columns [column, end) of the group, the range of k from `k`, whose left operand is at hand.
+  HWY_INLINE void run_range(const BlockGroup& group, int32_t column, int32_t end, int32_t k) {
+    PanelRun run;
+    run.left = reinterpret_cast<const char*>(left_);
+    run.left_stride = kLeftStride * sizeof(float);
+    run.panel_bytes = static_cast<int64_t>(args_.k) / 2 * kStepBytes;
+    run.panels = static_cast<const char*>(args_.weights) + static_cast<int64_t>(k) / 2 * kStepBytes;
+    run.first_panel = column / kPanelColumns;
+    run.last_panel = end / kPanelColumns;
+    run.steps = range_from(k) / 2;
+    run.next = static_cast<const char*>(end == args_.n ? args_.next_weights : nullptr);
+    run.start = k == 0 ? args_.bias + column : waiting_;
+    run.start_stride = k == 0 ? 0 : kWaitingStride;
+    if (k + kRange < args_.k) {
+      run.output = reinterpret_cast<char*>(waiting_);
+      run.output_stride = kWaitingStride * sizeof(float);
+      run.finish = Finish::store_fp32;
+    } else {
+      run.output_element = output_element(args_, sizeof(Element));
+      run.output = static_cast<char*>(args_.output) + group.start() * args_.output_stride +
+                   static_cast<int64_t>(column) * run.output_element;
+      run.output_stride = args_.output_stride;
+      run.finish = finish_of(args_);
+    }
+    multiply_panels<Dot>(run, group);
+  }
+
+  const LinearArgs& args_;
+  HWY_ALIGN float left_[kRows * kLeftStride];
+  HWY_ALIGN float waiting_[kRows * kWaitingStride];
+};
 
 template <class Dot>
 HWY_INLINE void run_linear(const LinearArgs& args) {
   if constexpr (sizeof(typename Dot::Left) == sizeof(typename Dot::Element)) {
-    linear_direct<Dot>(args);
+    DirectLinear<Dot>::run(args);
   } else {
-    linear_widened<Dot>(args);
+    WidenedLinear<Dot>(args).run();
   }
 }
 

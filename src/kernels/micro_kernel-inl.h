@@ -10,8 +10,9 @@
 //     int kMaxRows, kVectors; static constexpr int kLeftStep;      // bytes of the left operand
 //     that a step takes
 //     // sum[i][j] += left(row i) * right vector j, rows and vectors in any order, k ascending
-//     template <int kRows> static void step(const Rows& left, int64_t offset, const char* right,
-//     Sums<kRows, kVectors>&);
+//     template <int kRows, int kWidth>
+//     static void step(const Rows<kRows>& left, int64_t offset, const char* right, Sums<kRows,
+//     kWidth>&);
 //   };
 //
 // Everything here has internal linkage, see vector_math-inl.h.
@@ -80,12 +81,10 @@ struct BlockArgs {
   Finish finish = Finish::store;
 };
 
-template <class Dot, int kRows>
-HWY_INLINE void finish_block(const BlockArgs& args, Sums<kRows, Dot::kVectors>& sums) {
-  using Element = typename Dot::Element;
-  constexpr int kVectors = Dot::kVectors;
+template <class Element, int kRows, int kVectors>
+HWY_INLINE void finish_block(const BlockArgs& args, Sums<kRows, kVectors>& sums) {
   const FloatTag d;
-  if (args.finish == Finish::store_fp32) {
+  if (kVectors == 1 || args.finish == Finish::store_fp32) {
     HWY_UNROLL(16)
     for (int i = 0; i < kRows; ++i) {
       float* row = reinterpret_cast<float*>(args.output + i * args.output_stride);
@@ -147,9 +146,9 @@ HWY_INLINE void prefetch_lines(const char* from) {
   }
 }
 
-template <class Dot, int kRows, int kLines>
+/// kVectors is Dot::kVectors, or 1 for fp32 sums of few columns.
+template <class Dot, int kRows, int kVectors, int kLines>
 HWY_NOINLINE void multiply_block(const BlockArgs& args) {
-  constexpr int kVectors = Dot::kVectors;
   const FloatTag d;
   Sums<kRows, kVectors> sums;
   HWY_UNROLL(16)
@@ -165,41 +164,49 @@ HWY_NOINLINE void multiply_block(const BlockArgs& args) {
   HWY_UNROLL(1)
   for (int32_t step = args.steps; step > 0; step -= 2) {
     prefetch_lines<kLines>(prefetch);
-    Dot::template step<kRows>(left, 0, right, sums);
-    Dot::template step<kRows>(left, Dot::kLeftStep, right + kStepBytes, sums);
+    Dot::step(left, 0, right, sums);
+    Dot::step(left, Dot::kLeftStep, right + kStepBytes, sums);
     prefetch += kLines * kCacheLine;
     left.advance(2 * Dot::kLeftStep);
     right += 2 * kStepBytes;
   }
-  finish_block<Dot, kRows>(args, sums);
+  finish_block<typename Dot::Element>(args, sums);
 }
 
 using BlockFn = void (*)(const BlockArgs&);
 
 /// multiply_block for 1 to Dot::kMaxRows rows.
-template <class Dot, int kLines>
+template <class Dot, int kVectors, int kLines>
 struct BlockTable {
   BlockFn of[Dot::kMaxRows + 1] = {};
   constexpr BlockTable() { fill<Dot::kMaxRows>(); }
   template <int kRows>
   constexpr void fill() {
-    of[kRows] = multiply_block<Dot, kRows, kLines>;
+    of[kRows] = multiply_block<Dot, kRows, kVectors, kLines>;
     if constexpr (kRows > 1) fill<kRows - 1>();
   }
 };
 
-template <class Dot, int kLines>
-constexpr BlockTable<Dot, kLines> kBlocks;
+template <class Dot, int kVectors, int kLines>
+constexpr BlockTable<Dot, kVectors, kLines> kBlocks;
 
 /// Rows cut into blocks of nearly equal height, at most `most` each.
-struct RowSplit {
-  int32_t blocks;
-  int32_t height;  ///< the first `taller` blocks have one row more
-  int32_t taller;
-
+class RowSplit {
+ public:
   HWY_INLINE RowSplit(int32_t rows, int32_t most)
-      : blocks((rows + most - 1) / most), height(rows / blocks), taller(rows % blocks) {}
-  HWY_INLINE int32_t rows(int32_t block) const { return height + (block < taller ? 1 : 0); }
+      : blocks_((rows + most - 1) / most), height_(rows / blocks_), taller_(rows % blocks_) {}
+
+  HWY_INLINE int32_t blocks() const { return blocks_; }
+  HWY_INLINE int32_t height(int32_t block) const { return height_ + (block < taller_ ? 1 : 0); }
+  /// Rows before a block.
+  HWY_INLINE int32_t start(int32_t block) const {
+    return block * height_ + (block < taller_ ? block : taller_);
+  }
+
+ private:
+  int32_t blocks_;
+  int32_t height_;
+  int32_t taller_;  // so many blocks, the first, have one row more
 };
 
 }  // namespace

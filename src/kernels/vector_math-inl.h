@@ -61,28 +61,39 @@ HWY_INLINE V Exp2By(D d, V x, const float (&c)[kTerms]) {
   return Exp2InRangeBy(d, AtMost(d, AtLeast(d, x, -127.0f), 128.0f), c);
 }
 
-/// For fp32 results: relative error at most 2e-7.
 constexpr float kExp2Terms[] = {1.0f,          0.693147004f,   0.240222424f,
                                 0.0555073358f, 0.00967151299f, 0.00132647273f};
+constexpr float kExp2FastTerms[] = {1.0f, 0.693124175f, 0.240240991f, 0.0559064262f,
+                                    0.00958285294f};
 
-/// 2^x for fp32 results and x from -126.5 to 127.5; NaN for NaN.
-template <class D, class V>
-HWY_INLINE V Exp2InRange(D d, V x) {
-  return Exp2InRangeBy(d, x, kExp2Terms);
-}
-
-/// 2^x for fp32 results and any x.
+/// 2^x for fp32 results: relative error at most 2e-7.
 template <class D, class V>
 HWY_INLINE V Exp2(D d, V x) {
   return Exp2By(d, x, kExp2Terms);
 }
 
-/// 2^x for results that are rounded to bf16 and any x: relative error at most 3e-6.
+/// 2^x for results that are rounded to bf16: relative error at most 3e-6.
 template <class D, class V>
 HWY_INLINE V Exp2Fast(D d, V x) {
-  static constexpr float kTerms[] = {1.0f, 0.693124175f, 0.240240991f, 0.0559064262f,
-                                     0.00958285294f};
-  return Exp2By(d, x, kTerms);
+  return Exp2By(d, x, kExp2FastTerms);
+}
+
+/// Exp2 for x from -126.5 to 127.5, and NaN.
+template <class D, class V>
+HWY_INLINE V Exp2InRange(D d, V x) {
+  return Exp2InRangeBy(d, x, kExp2Terms);
+}
+
+/// 2^x of x <= 0, and NaN, as accurate as results of type Element need: like Exp2 for fp32, like
+/// Exp2Fast for bf16.
+template <class Element, class D, class V>
+HWY_INLINE V Exp2OfNegative(D d, V x) {
+  const V bounded = AtLeast(d, x, -127.0f);
+  if constexpr (sizeof(Element) == sizeof(float)) {
+    return Exp2InRangeBy(d, bounded, kExp2Terms);
+  } else {
+    return Exp2InRangeBy(d, bounded, kExp2FastTerms);
+  }
 }
 
 /// tanh(x), absolute error at most 2e-7.
