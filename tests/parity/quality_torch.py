@@ -12,8 +12,11 @@ import tempfile
 
 from cli import EXAMPLE, ROOT, Tilewise, backbone, read_rows
 
-# Points of F1 or accuracy. bf16 changes no decision but those on the edge; fp32 only the order of sums.
+# Points of F1 or accuracy, F1 at each set's own threshold: what the model's card reports.
 LIMITS = {"fp32": 0.1, "bf16": 0.3}
+# At the one threshold that all sets share, a pair test split has a few pairs within a rounding of it, and each that changes sides
+# moves F1 by 0.2. There bf16 is held to change only such pairs: nearer than its limit in real_model_test.py, and few.
+EDGE, MOST_CHANGED = 0.13, 0.003
 LOGIT_LIMIT = 2e-4  # fp32, see real_model_test.py
 PAIR_SPLITS = [("amazon-google", "test"), ("wdc-computers", "test"), ("wdc-cameras", "test"), ("abt-buy", "valid")]
 INTENT_SPLITS = [("clinc150", "test"), ("hwu64", "test")]
@@ -29,10 +32,11 @@ class Quality:
         self.tilewise, self.data, self.folder = tilewise, data, pathlib.Path(folder)
         self.metrics = json.loads((EXAMPLE / "model" / "metrics.json").read_text())
         self.failures = []
+        self.exact = {}  # split -> the fp32 logits
 
-    def report(self, what, precision, found, due):
+    def report(self, what, precision, found, due, held=True):
         print(f"{what:40} {precision}  {found:6.2f}  PyTorch {due:6.2f}  difference {found - due:+.2f}", flush=True)
-        if not abs(found - due) <= LIMITS[precision] + 0.005:  # metrics.json has two digits after the point
+        if held and not abs(found - due) <= LIMITS[precision] + 0.005:  # metrics.json has two digits after the point
             self.failures.append(f"{what} {precision}: {found:.2f} instead of {due:.2f}")
 
     def answers(self, model, task, path):
@@ -46,9 +50,16 @@ class Quality:
         logits = [answer["logits"][0] for answer in self.answers(model, "duplicate", path)]
         truths = [row["label"] == 1 for row in read_rows(path)]
         due = self.metrics["pairs"][name]
-        for which, threshold in (("own", due["own_logit_threshold"]), ("shared", self.metrics["pairs"]["shared_logit_threshold"])):
+        shared = self.metrics["pairs"]["shared_logit_threshold"]
+        for which, threshold in (("own", due["own_logit_threshold"]), ("shared", shared)):
             found = f1(truths, [logit >= threshold for logit in logits])
-            self.report(f"{name} {split}, F1, {which} threshold", precision, found, 100 * due[split][f"f1_{which}_threshold"])
+            self.report(f"{name} {split}, F1, {which} threshold", precision, found, 100 * due[split][f"f1_{which}_threshold"],
+                        held=which == "own" or precision == "fp32")
+        exact = self.exact.setdefault((name, split), logits)
+        changed = [one for one, other in zip(exact, logits, strict=True) if (one >= shared) != (other >= shared)]
+        print(f"{'':40} {precision}  {len(changed)} of {len(logits)} decisions are not those of fp32")
+        if len(changed) > MOST_CHANGED * len(logits) or any(abs(one - shared) > EDGE for one in changed):
+            self.failures.append(f"{name} {split} {precision}: decisions changed at fp32 logits {changed}")
 
     def intents(self, model, precision, name, split):
         path = self.data / "intents" / f"{name}.{split}.jsonl"
