@@ -1,6 +1,7 @@
 // Tokens that are recognised in the text itself ("[SEP]"), before it is split into words.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <span>

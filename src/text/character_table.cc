@@ -139,9 +139,9 @@ bool is_record(std::span<const uint8_t> records, size_t offset) {
     offset += 3;
     if (kind > static_cast<uint8_t>(CharacterKind::dropped)) return false;
     if (length > 4 || records.size() - offset < length) return false;
-    const std::string_view bytes(reinterpret_cast<const char*>(records.data() + offset), length);
-    if (length > 0 && (!is_valid_utf8(bytes) || decode(bytes.data()).length != length))
-      return false;
+    const char* const bytes = reinterpret_cast<const char*>(records.data() + offset);
+    if (length > 0 && !is_valid_utf8({bytes, length})) return false;
+    if (length > 0 && decode(bytes).length != length) return false;
     offset += length;
   }
   return true;

@@ -111,7 +111,7 @@ class Sequences : public testing::Test {
     task_.max_tokens = 8;
   }
 
-  Status append(model::Input input) { return encoder_.append(task_, input, tokens_); }
+  Status append(const model::Input& input) { return encoder_.append(task_, input, tokens_); }
   Status append_pair(std::string left, std::string right) {
     task_.input = model::InputKind::pair;
     return append(model::PairInput{std::move(left), std::move(right)});

@@ -1,7 +1,5 @@
 #include "text/tokenizer.h"
 
-#include <utility>
-
 #include "text/normalizer.h"
 #include "text/tables.h"
 #include "text/utf8.h"
@@ -9,7 +7,7 @@
 namespace tilewise::text {
 
 struct Tokenizer::Tables : TokenizerTables {
-  explicit Tables(TokenizerTables tables) : TokenizerTables(std::move(tables)) {}
+  explicit Tables(const TokenizerTables& tables) : TokenizerTables(tables) {}
 };
 
 namespace {
@@ -120,8 +118,8 @@ class TextEncoder {
 }  // namespace
 
 Result<Tokenizer> Tokenizer::open(std::span<const std::byte> tables) {
-  TILEWISE_ASSIGN_OR_RETURN(auto opened, TokenizerTables::open(tables));
-  return Tokenizer(std::make_shared<const Tables>(std::move(opened)));
+  TILEWISE_ASSIGN_OR_RETURN(const auto opened, TokenizerTables::open(tables));
+  return Tokenizer(std::make_shared<const Tables>(opened));
 }
 
 void Tokenizer::encode(std::string_view text, std::vector<int32_t>& ids) const {

@@ -1,4 +1,5 @@
-// Prints token ids, for the comparison with Hugging Face `tokenizers` (tests/text/tokenizer_torch.py).
+// Prints token ids, for the comparison with Hugging Face `tokenizers`
+// (tests/text/tokenizer_torch.py).
 //
 //   tokenizer_dump FOLDER < TEXTS
 //   tokenizer_dump FOLDER --pairs STRATEGY MAX_TOKENS < TEXTS      two texts after each other are a

@@ -206,6 +206,7 @@ TEST(Tokenizer, IsSharedByThreads) {
   const std::vector<TortureRow> rows = torture_rows();
   const std::vector<std::vector<int32_t>> expected = golden_ids("added");
   std::vector<std::thread> threads;
+  threads.reserve(4);
   std::vector<int> wrong(4, 0);
   for (int& count : wrong) {
     threads.emplace_back([&, copy = *tokenizer] {

@@ -65,6 +65,7 @@ class TrieBuilder {
       keys = keys.subspan(count);
     }
     std::vector<uint32_t> labels;
+    labels.reserve(groups.size());
     for (const auto& group : groups) labels.push_back(group.first);
     const uint32_t children = find_children(labels);
     is_base_[children] = true;

@@ -52,6 +52,7 @@ TEST(Trie, FoldsTheBytesOfTheText) {
 
 TEST(Trie, HoldsTheZeroByteAndEveryOtherOfUtf8) {
   std::vector<TrieKey> keys;
+  keys.reserve(0xFF);
   for (uint32_t byte = 0; byte < 0xFF; ++byte) {
     keys.push_back({std::string(1, static_cast<char>(byte)), byte});
   }
