@@ -12,7 +12,8 @@ using model::Precision;
 uint16_t to_bf16(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   const bool is_nan = (bits & 0x7fffffffU) > 0x7f800000U;
-  if (is_nan) return static_cast<uint16_t>((bits >> 16) | 0x0040U);  // quiet, so that rounding cannot make it infinite
+  // Made quiet, so that rounding cannot turn it into an infinity.
+  if (is_nan) return static_cast<uint16_t>((bits >> 16) | 0x0040U);
   const uint32_t nearest_even = 0x7fffU + ((bits >> 16) & 1U);
   return static_cast<uint16_t>((bits + nearest_even) >> 16);
 }
@@ -21,9 +22,12 @@ float from_bf16(uint16_t value) { return std::bit_cast<float>(static_cast<uint32
 
 size_t element_bytes(Precision precision) {
   switch (precision) {
-    case Precision::fp32: return 4;
-    case Precision::bf16: return 2;
-    case Precision::int8: return 1;
+    case Precision::fp32:
+      return 4;
+    case Precision::bf16:
+      return 2;
+    case Precision::int8:
+      return 1;
   }
   return 0;
 }
@@ -48,7 +52,8 @@ std::vector<std::byte> pack_panels(std::span<const float> weight, int64_t n, int
     for (int64_t i = 0; i < k; ++i) {
       const float value = weight[static_cast<size_t>(column * k + i)];
       const int64_t step = panel * steps + i / per_step;
-      const int64_t element = (step * kPanelColumns + column % kPanelColumns) * per_step + i % per_step;
+      const int64_t element =
+          (step * kPanelColumns + column % kPanelColumns) * per_step + i % per_step;
       std::byte* target = packed.data() + static_cast<size_t>(element) * element_bytes(precision);
       if (precision == Precision::fp32) {
         std::memcpy(target, &value, sizeof value);

@@ -1,4 +1,5 @@
-// Weights into the panels that linear.h describes. Portable, deterministic: the same bytes on every machine.
+// Weights into the panels that linear.h describes. Portable, deterministic: the same bytes on every
+// machine.
 #pragma once
 
 #include <cstddef>
