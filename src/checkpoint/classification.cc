@@ -1,6 +1,6 @@
 #include "checkpoint/classification.h"
 
-#include <algorithm>
+#include <set>
 #include <vector>
 
 namespace tilewise::checkpoint {
@@ -14,12 +14,13 @@ constexpr int32_t kDefaultLabels = 2;
 /// id2label in the order of the logits; Hugging Face's names where it is absent.
 std::optional<std::vector<std::string>> read_labels(const JsonObject& config, int32_t count) {
   std::vector<std::string> labels;
+  std::set<std::string> seen;
   const auto id2label = config.object("id2label");
   for (int32_t i = 0; i < count; ++i) {
     const std::string id = std::to_string(i);
     auto label = id2label ? id2label->required_string(id) : "LABEL_" + id;
     if (!label) return std::nullopt;
-    if (std::find(labels.begin(), labels.end(), *label) != labels.end()) {
+    if (!seen.insert(*label).second) {
       config.problem(invalid_input({"Two labels have the same name", config.where("id2label"),
                                     "distinct names", *label, ""}));
       return std::nullopt;

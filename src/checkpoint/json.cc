@@ -6,113 +6,93 @@
 #include "base/mapped_file.h"
 
 namespace tilewise::checkpoint {
-namespace dom = simdjson::dom;
-
 namespace {
 
-Status not_json(const std::string& where, const std::string& found) {
-  return invalid_input({"This file is not the JSON that it should be", where, "", found,
-                        "Save the checkpoint again; the file may have been cut or edited"});
+Status wrong_root(const std::string& where, const char* expected, const JsonValue& root) {
+  return invalid_input(
+      {"This file holds something else than it should", where, expected, root.text(), ""});
 }
 
 }  // namespace
 
-std::optional<dom::element> JsonObject::find(std::string_view key) const {
-  dom::element value;
-  if (object_.at_key(key).get(value) != simdjson::SUCCESS || value.is_null()) return std::nullopt;
-  return value;
-}
-
-bool JsonObject::has(std::string_view key) const { return find(key).has_value(); }
+bool JsonObject::has(std::string_view key) const { return object_->find(key) != nullptr; }
 
 std::optional<std::string> JsonObject::string(std::string_view key) const {
-  const auto value = find(key);
+  const JsonValue* value = object_->find(key);
   if (!value) return std::nullopt;
-  std::string_view text;
-  if (value->get(text) == simdjson::SUCCESS) return std::string(text);
+  if (const auto* text = value->get<std::string>()) return *text;
   wrong(key, "a string");
   return std::nullopt;
 }
 
 std::optional<bool> JsonObject::boolean(std::string_view key) const {
-  const auto value = find(key);
+  const JsonValue* value = object_->find(key);
   if (!value) return std::nullopt;
-  bool flag = false;
-  if (value->get(flag) == simdjson::SUCCESS) return flag;
+  if (const auto* flag = value->get<bool>()) return *flag;
   wrong(key, "true or false");
   return std::nullopt;
 }
 
 std::optional<int32_t> JsonObject::integer(std::string_view key, int32_t low, int32_t high) const {
-  const auto value = find(key);
+  const JsonValue* value = object_->find(key);
   if (!value) return std::nullopt;
-  int64_t number = 0;
-  if (value->get(number) == simdjson::SUCCESS && number >= low && number <= high) {
-    return static_cast<int32_t>(number);
-  }
+  const auto* number = value->get<int64_t>();
+  if (number && *number >= low && *number <= high) return static_cast<int32_t>(*number);
   wrong(key, "an integer from " + std::to_string(low) + " to " + std::to_string(high));
   return std::nullopt;
 }
 
 std::optional<double> JsonObject::number(std::string_view key) const {
-  const auto value = find(key);
+  const JsonValue* value = object_->find(key);
   if (!value) return std::nullopt;
-  double number = 0;
-  if (value->get(number) == simdjson::SUCCESS && std::isfinite(static_cast<float>(number))) {
-    return number;
-  }
+  if (const auto* integer = value->get<int64_t>()) return static_cast<double>(*integer);
+  const auto* number = value->get<double>();
+  if (number && std::isfinite(static_cast<float>(*number))) return *number;
   wrong(key, "a number");
   return std::nullopt;
 }
 
 std::optional<JsonObject> JsonObject::object(std::string_view key) const {
-  const auto value = find(key);
+  const JsonValue* value = object_->find(key);
   if (!value) return std::nullopt;
-  dom::object inner;
-  if (value->get(inner) == simdjson::SUCCESS) {
-    return JsonObject(inner, where(key), *report_, subject_);
-  }
+  if (value->get<JsonValue::Object>()) return JsonObject(*value, where(key), *report_, subject_);
   wrong(key, "an object");
   return std::nullopt;
 }
 
 std::optional<std::vector<JsonObject::Element>> JsonObject::array(std::string_view key) const {
-  const auto value = find(key);
+  const JsonValue* value = object_->find(key);
   if (!value) return std::nullopt;
-  dom::array items;
-  if (value->get(items) != simdjson::SUCCESS) {
+  const auto* items = value->get<JsonValue::Array>();
+  if (!items) {
     wrong(key, "an array");
     return std::nullopt;
   }
   std::vector<Element> elements;
-  for (const dom::element item : items) {
-    elements.push_back({item, where(key) + "[" + std::to_string(elements.size()) + "]"});
+  for (const JsonValue& item : *items) {
+    elements.push_back({&item, where(key) + "[" + std::to_string(elements.size()) + "]"});
   }
   return elements;
 }
 
 std::optional<std::vector<std::string>> JsonObject::strings(std::string_view key) const {
-  const auto elements = array(key);
-  if (!elements) return std::nullopt;
+  const JsonValue* value = object_->find(key);
+  if (!value) return std::nullopt;
+  const auto* items = value->get<JsonValue::Array>();
   std::vector<std::string> texts;
-  for (const Element& element : *elements) {
-    std::string_view text;
-    if (element.value.get(text) != simdjson::SUCCESS) {
-      wrong(key, "an array of strings");
-      return std::nullopt;
-    }
-    texts.emplace_back(text);
+  for (size_t i = 0; items && i < items->size(); ++i) {
+    if (const auto* text = (*items)[i].get<std::string>()) texts.push_back(*text);
   }
-  return texts;
+  if (items && texts.size() == items->size()) return texts;
+  wrong(key, "an array of strings");
+  return std::nullopt;
 }
 
 std::optional<JsonObject> JsonObject::as_object(const Element& element) const {
-  dom::object inner;
-  if (element.value.get(inner) == simdjson::SUCCESS) {
-    return JsonObject(inner, element.where, *report_, subject_);
-  }
+  if (element.value->get<JsonValue::Object>())
+    return JsonObject(*element.value, element.where, *report_, subject_);
   problem(invalid_input(
-      {"A field has the wrong type", element.where, "an object", text_of(element.value), ""}));
+      {"A field has the wrong type", element.where, "an object", element.value->text(), ""}));
   return std::nullopt;
 }
 
@@ -128,32 +108,28 @@ std::optional<int32_t> JsonObject::required_integer(std::string_view key, int32_
 }
 
 bool JsonObject::is_set(std::string_view key) const {
-  const auto value = find(key);
+  const JsonValue* value = object_->find(key);
   if (!value) return false;
-  bool flag = false;
-  if (value->get(flag) == simdjson::SUCCESS) return flag;
-  std::string_view text;
-  if (value->get(text) == simdjson::SUCCESS) return !text.empty();
-  dom::array items;
-  if (value->get(items) == simdjson::SUCCESS) return items.begin() != items.end();
-  dom::object inner;
-  if (value->get(inner) == simdjson::SUCCESS) return inner.begin() != inner.end();
+  if (const auto* flag = value->get<bool>()) return *flag;
+  if (const auto* text = value->get<std::string>()) return !text->empty();
+  if (const auto* items = value->get<JsonValue::Array>()) return !items->empty();
+  if (const auto* fields = value->get<JsonValue::Object>()) return !fields->empty();
   return true;
 }
 
 bool JsonObject::is_array(std::string_view key) const {
-  const auto value = find(key);
-  return value && value->is_array();
+  const JsonValue* value = object_->find(key);
+  return value && value->get<JsonValue::Array>();
 }
 
 bool JsonObject::is_boolean(std::string_view key) const {
-  const auto value = find(key);
-  return value && value->is_bool();
+  const JsonValue* value = object_->find(key);
+  return value && value->get<bool>();
 }
 
 std::vector<std::string> JsonObject::keys() const {
   std::vector<std::string> keys;
-  for (const dom::key_value_pair field : object_) keys.emplace_back(field.key);
+  for (const auto& [key, value] : *object_->get<JsonValue::Object>()) keys.push_back(key);
   return keys;
 }
 
@@ -166,18 +142,9 @@ void JsonObject::refuse_other_keys(std::initializer_list<std::string_view> known
   }
 }
 
-std::string JsonObject::text_of(dom::element value) {
-  constexpr size_t kLongest = 60;
-  std::string text = simdjson::minify(value);
-  if (text.size() <= kLongest) return text;
-  size_t end = kLongest;  // not inside a UTF-8 character
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end) + "...";
-}
-
 std::string JsonObject::text_of(std::string_view key) const {
-  const auto value = find(key);
-  return value ? text_of(*value) : "nothing";
+  const JsonValue* value = object_->find(key);
+  return value ? value->text() : "nothing";
 }
 
 void JsonObject::wrong(std::string_view key, const std::string& expected) const {
@@ -197,11 +164,8 @@ std::string JsonObject::where(std::string_view key) const {
 }
 
 Result<JsonFile> JsonFile::parse(std::string_view text, const std::string& where) {
-  auto parser = std::make_unique<dom::parser>();
-  dom::element root;
-  const auto error = parser->parse(text.data(), text.size()).get(root);
-  if (error != simdjson::SUCCESS) return not_json(where, simdjson::error_message(error));
-  return JsonFile(std::move(parser), root, where);
+  TILEWISE_ASSIGN_OR_RETURN(JsonValue root, parse_json(text, where));
+  return JsonFile(std::move(root), where);
 }
 
 Result<JsonFile> JsonFile::read(const std::string& path, const std::string& where) {
@@ -210,30 +174,23 @@ Result<JsonFile> JsonFile::read(const std::string& path, const std::string& wher
 }
 
 std::optional<JsonObject> JsonFile::object(Report& report, const std::string& subject) const {
-  dom::object object;
-  if (root_.get(object) == simdjson::SUCCESS) return JsonObject(object, where_, report, subject);
-  report.problem(subject, not_json(where_, "something that is not an object"));
+  if (root_.get<JsonValue::Object>()) return JsonObject(root_, where_, report, subject);
+  report.problem(subject, wrong_root(where_, "a JSON object", root_));
   return std::nullopt;
 }
 
 std::optional<std::vector<JsonObject>> JsonFile::objects(Report& report,
                                                          const std::string& subject) const {
-  dom::array items;
-  if (root_.get(items) != simdjson::SUCCESS) {
-    report.problem(subject, not_json(where_, "something that is not an array"));
-    return std::nullopt;
-  }
+  const auto* items = root_.get<JsonValue::Array>();
   std::vector<JsonObject> objects;
-  for (const dom::element item : items) {
-    dom::object object;
-    if (item.get(object) != simdjson::SUCCESS) {
-      report.problem(subject, not_json(where_, "an array of something that is not an object"));
-      return std::nullopt;
-    }
-    objects.emplace_back(object, where_ + ": [" + std::to_string(objects.size()) + "]", report,
-                         subject);
+  for (size_t i = 0; items && i < items->size(); ++i) {
+    const JsonValue& item = (*items)[i];
+    if (!item.get<JsonValue::Object>()) break;
+    objects.emplace_back(item, where_ + ": [" + std::to_string(i) + "]", report, subject);
   }
-  return objects;
+  if (items && objects.size() == items->size()) return objects;
+  report.problem(subject, wrong_root(where_, "a JSON array of objects", root_));
+  return std::nullopt;
 }
 
 }  // namespace tilewise::checkpoint

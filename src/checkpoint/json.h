@@ -4,15 +4,13 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <simdjson.h>
-
 #include "base/status.h"
+#include "checkpoint/json_value.h"
 #include "checkpoint/report.h"
 
 namespace tilewise::checkpoint {
@@ -22,12 +20,16 @@ namespace tilewise::checkpoint {
 /// range (with a problem in the report).
 class JsonObject {
  public:
-  JsonObject(simdjson::dom::object object, std::string where, Report& report, std::string subject)
-      : object_(object), where_(std::move(where)), report_(&report), subject_(std::move(subject)) {}
+  /// `object` must hold a JsonValue::Object.
+  JsonObject(const JsonValue& object, std::string where, Report& report, std::string subject)
+      : object_(&object),
+        where_(std::move(where)),
+        report_(&report),
+        subject_(std::move(subject)) {}
 
   /// The same object, with another subject for the problems found in it.
   JsonObject under(std::string subject) const {
-    return {object_, where_, *report_, std::move(subject)};
+    return {*object_, where_, *report_, std::move(subject)};
   }
 
   bool has(std::string_view key) const;
@@ -40,7 +42,7 @@ class JsonObject {
   std::optional<std::vector<std::string>> strings(std::string_view key) const;
   /// The elements of an array, each with its place ("tasks[2]").
   struct Element {
-    simdjson::dom::element value;
+    const JsonValue* value;
     std::string where;
   };
   std::optional<std::vector<Element>> array(std::string_view key) const;
@@ -62,7 +64,6 @@ class JsonObject {
 
   /// The value as JSON, cut to one short line; for messages.
   std::string text_of(std::string_view key) const;
-  static std::string text_of(simdjson::dom::element value);
 
   void wrong(std::string_view key, const std::string& expected) const;
   void missing(std::string_view key) const;
@@ -74,19 +75,16 @@ class JsonObject {
   Report& report() const { return *report_; }
 
  private:
-  std::optional<simdjson::dom::element> find(std::string_view key) const;
-
-  simdjson::dom::object object_;
+  const JsonValue* object_;
   std::string where_;
   Report* report_;
   std::string subject_;
 };
 
-/// A parsed file; owns the values. Move-only.
+/// A parsed file; owns the values, which stay where they are as long as it is not moved.
 class JsonFile {
  public:
-  /// `where` names the file in errors. Errors: invalid_input where the text is not JSON or not an
-  /// object or array.
+  /// `where` names the file in errors. Errors: invalid_input where the text is not JSON.
   static Result<JsonFile> parse(std::string_view text, const std::string& where);
   /// Errors also like read_file.
   static Result<JsonFile> read(const std::string& path, const std::string& where);
@@ -94,15 +92,11 @@ class JsonFile {
   /// A problem in `report` unless the root is an object (an array).
   std::optional<JsonObject> object(Report& report, const std::string& subject) const;
   std::optional<std::vector<JsonObject>> objects(Report& report, const std::string& subject) const;
-  simdjson::dom::element root() const { return root_; }
 
  private:
-  JsonFile(std::unique_ptr<simdjson::dom::parser> parser, simdjson::dom::element root,
-           std::string where)
-      : parser_(std::move(parser)), root_(root), where_(std::move(where)) {}
+  JsonFile(JsonValue root, std::string where) : root_(std::move(root)), where_(std::move(where)) {}
 
-  std::unique_ptr<simdjson::dom::parser> parser_;  // on the heap: elements point into it
-  simdjson::dom::element root_;
+  JsonValue root_;
   std::string where_;
 };
 

@@ -1,6 +1,6 @@
 #include "checkpoint/sentence_transformers.h"
 
-#include <cstdlib>
+#include <algorithm>
 #include <string_view>
 #include <vector>
 
@@ -204,16 +204,7 @@ int32_t longest_sequence(const Folder& folder, const model::EncoderSpec& spec) {
   // machine integer.
   Result<std::string> text = read_file(folder.path_of("tokenizer_config.json"));
   if (!text.ok()) return spec.max_positions;
-  simdjson::ondemand::parser parser;
-  const simdjson::padded_string padded(*text);
-  simdjson::ondemand::document document;
-  simdjson::ondemand::value value;
-  if (parser.iterate(padded).get(document) != simdjson::SUCCESS ||
-      document["model_max_length"].get(value) != simdjson::SUCCESS) {
-    return spec.max_positions;
-  }
-  const std::string token(value.raw_json_token());
-  const double length = std::strtod(token.c_str(), nullptr);
+  const double length = find_number(*text, "model_max_length").value_or(0);
   return length >= kMinTokens && length < spec.max_positions ? static_cast<int32_t>(length)
                                                              : spec.max_positions;
 }

@@ -160,16 +160,13 @@ class TaskReader {
     if (!fields) return;
     std::set<std::string> names;
     for (const JsonObject::Element& field : *fields) {
-      simdjson::dom::array parts;
-      std::string_view name;
-      std::string_view prefix;
-      if (field.value.get(parts) != simdjson::SUCCESS || parts.size() != 2 ||
-          parts.at(0).get(name) != simdjson::SUCCESS ||
-          parts.at(1).get(prefix) != simdjson::SUCCESS || name.empty() ||
-          !names.emplace(name).second) {
+      const auto* parts = field.value->get<JsonValue::Array>();
+      const auto* name = parts && parts->size() == 2 ? (*parts)[0].get<std::string>() : nullptr;
+      const auto* prefix = name ? (*parts)[1].get<std::string>() : nullptr;
+      if (!prefix || name->empty() || !names.insert(*name).second) {
         return form->wrong("fields", "an array of [\"field\", \"prefix\"], each field once");
       }
-      task_.record_template.fields.push_back({std::string(name), std::string(prefix)});
+      task_.record_template.fields.push_back({*name, *prefix});
     }
     if (task_.record_template.fields.empty())
       form->wrong("fields", "at least one [\"field\", \"prefix\"]");
@@ -232,7 +229,8 @@ TasksFile read_tasks(const JsonFile& file, const TasksContext& context, Report& 
     const auto untitled = root->as_object(entry);
     if (!untitled) continue;
     std::string name = entry.where.substr(entry.where.rfind(' ') + 1);
-    if (std::string_view text; entry.value["name"].get(text) == simdjson::SUCCESS) name = text;
+    const JsonValue* own_name = entry.value->find("name");
+    if (own_name && own_name->get<std::string>()) name = *own_name->get<std::string>();
     const JsonObject object = untitled->under("task " + name);
     const int before = report.problems();
     Task task = TaskReader(object, context).read();

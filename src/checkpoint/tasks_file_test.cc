@@ -195,7 +195,7 @@ void expect_bad_file(const std::string& json, const std::string& message) {
 }
 
 TEST(TasksFile, TheFileAsAWhole) {
-  expect_bad_file("[]", "not an object");
+  expect_bad_file("[]", "a JSON object");
   expect_bad_file("{}", "tasks.json: tasks");
   expect_bad_file(R"({"tasks": []})", "at least one task");
   expect_bad_file(R"({"tasks": [3]})", "tasks[0]");
