@@ -22,11 +22,12 @@ class Binder {
  public:
   explicit Binder(const Artifact& artifact) : artifact_(artifact) {}
 
-  const float* floats(const std::string& name, std::vector<int64_t> shape) {
+  const float* floats(const std::string& name, const std::vector<int64_t>& shape) {
     return static_cast<const float*>(find(name, DataType::f32, Layout::rows, shape));
   }
 
-  const void* rows(const std::string& name, Precision precision, std::vector<int64_t> shape) {
+  const void* rows(const std::string& name, Precision precision,
+                   const std::vector<int64_t>& shape) {
     return find(name, data_type(precision), Layout::rows, shape);
   }
 
