@@ -20,7 +20,7 @@ bool JsonObject::has(std::string_view key) const { return object_->find(key) != 
 std::optional<std::string> JsonObject::string(std::string_view key) const {
   const JsonValue* value = object_->find(key);
   if (!value) return std::nullopt;
-  if (const auto* text = value->get<std::string>()) return *text;
+  if (const auto* text = value->as_string()) return *text;
   wrong(key, "a string");
   return std::nullopt;
 }
@@ -28,7 +28,7 @@ std::optional<std::string> JsonObject::string(std::string_view key) const {
 std::optional<bool> JsonObject::boolean(std::string_view key) const {
   const JsonValue* value = object_->find(key);
   if (!value) return std::nullopt;
-  if (const auto* flag = value->get<bool>()) return *flag;
+  if (const auto* flag = value->as_boolean()) return *flag;
   wrong(key, "true or false");
   return std::nullopt;
 }
@@ -36,7 +36,7 @@ std::optional<bool> JsonObject::boolean(std::string_view key) const {
 std::optional<int32_t> JsonObject::integer(std::string_view key, int32_t low, int32_t high) const {
   const JsonValue* value = object_->find(key);
   if (!value) return std::nullopt;
-  const auto* number = value->get<int64_t>();
+  const auto* number = value->as_integer();
   if (number && *number >= low && *number <= high) return static_cast<int32_t>(*number);
   wrong(key, "an integer from " + std::to_string(low) + " to " + std::to_string(high));
   return std::nullopt;
@@ -45,8 +45,8 @@ std::optional<int32_t> JsonObject::integer(std::string_view key, int32_t low, in
 std::optional<double> JsonObject::number(std::string_view key) const {
   const JsonValue* value = object_->find(key);
   if (!value) return std::nullopt;
-  if (const auto* integer = value->get<int64_t>()) return static_cast<double>(*integer);
-  const auto* number = value->get<double>();
+  if (const auto* integer = value->as_integer()) return static_cast<double>(*integer);
+  const auto* number = value->as_number();
   if (number && std::isfinite(static_cast<float>(*number))) return *number;
   wrong(key, "a number");
   return std::nullopt;
@@ -55,7 +55,7 @@ std::optional<double> JsonObject::number(std::string_view key) const {
 std::optional<JsonObject> JsonObject::object(std::string_view key) const {
   const JsonValue* value = object_->find(key);
   if (!value) return std::nullopt;
-  if (value->get<JsonValue::Object>()) return JsonObject(*value, where(key), *report_, subject_);
+  if (value->is_object()) return JsonObject(*value, where(key), *report_, subject_);
   wrong(key, "an object");
   return std::nullopt;
 }
@@ -63,7 +63,7 @@ std::optional<JsonObject> JsonObject::object(std::string_view key) const {
 std::optional<std::vector<JsonObject::Element>> JsonObject::array(std::string_view key) const {
   const JsonValue* value = object_->find(key);
   if (!value) return std::nullopt;
-  const auto* items = value->get<JsonValue::Array>();
+  const auto* items = value->as_array();
   if (!items) {
     wrong(key, "an array");
     return std::nullopt;
@@ -78,10 +78,10 @@ std::optional<std::vector<JsonObject::Element>> JsonObject::array(std::string_vi
 std::optional<std::vector<std::string>> JsonObject::strings(std::string_view key) const {
   const JsonValue* value = object_->find(key);
   if (!value) return std::nullopt;
-  const auto* items = value->get<JsonValue::Array>();
+  const auto* items = value->as_array();
   std::vector<std::string> texts;
   for (size_t i = 0; items && i < items->size(); ++i) {
-    if (const auto* text = (*items)[i].get<std::string>()) texts.push_back(*text);
+    if (const auto* text = (*items)[i].as_string()) texts.push_back(*text);
   }
   if (items && texts.size() == items->size()) return texts;
   wrong(key, "an array of strings");
@@ -89,7 +89,7 @@ std::optional<std::vector<std::string>> JsonObject::strings(std::string_view key
 }
 
 std::optional<JsonObject> JsonObject::as_object(const Element& element) const {
-  if (element.value->get<JsonValue::Object>())
+  if (element.value->is_object())
     return JsonObject(*element.value, element.where, *report_, subject_);
   problem(invalid_input(
       {"A field has the wrong type", element.where, "an object", element.value->text(), ""}));
@@ -110,28 +110,24 @@ std::optional<int32_t> JsonObject::required_integer(std::string_view key, int32_
 bool JsonObject::is_set(std::string_view key) const {
   const JsonValue* value = object_->find(key);
   if (!value) return false;
-  if (const auto* flag = value->get<bool>()) return *flag;
-  if (const auto* text = value->get<std::string>()) return !text->empty();
-  if (const auto* items = value->get<JsonValue::Array>()) return !items->empty();
-  if (const auto* fields = value->get<JsonValue::Object>()) return !fields->empty();
+  if (const auto* flag = value->as_boolean()) return *flag;
+  if (const auto* text = value->as_string()) return !text->empty();
+  if (const auto* items = value->as_array()) return !items->empty();
+  if (value->is_object()) return !value->keys().empty();
   return true;
 }
 
 bool JsonObject::is_array(std::string_view key) const {
   const JsonValue* value = object_->find(key);
-  return value && value->get<JsonValue::Array>();
+  return value && value->as_array();
 }
 
 bool JsonObject::is_boolean(std::string_view key) const {
   const JsonValue* value = object_->find(key);
-  return value && value->get<bool>();
+  return value && value->as_boolean();
 }
 
-std::vector<std::string> JsonObject::keys() const {
-  std::vector<std::string> keys;
-  for (const auto& [key, value] : *object_->get<JsonValue::Object>()) keys.push_back(key);
-  return keys;
-}
+const std::vector<std::string>& JsonObject::keys() const { return object_->keys(); }
 
 void JsonObject::refuse_other_keys(std::initializer_list<std::string_view> known) const {
   std::string names;
@@ -174,18 +170,18 @@ Result<JsonFile> JsonFile::read(const std::string& path, const std::string& wher
 }
 
 std::optional<JsonObject> JsonFile::object(Report& report, const std::string& subject) const {
-  if (root_.get<JsonValue::Object>()) return JsonObject(root_, where_, report, subject);
+  if (root_.is_object()) return JsonObject(root_, where_, report, subject);
   report.problem(subject, wrong_root(where_, "a JSON object", root_));
   return std::nullopt;
 }
 
 std::optional<std::vector<JsonObject>> JsonFile::objects(Report& report,
                                                          const std::string& subject) const {
-  const auto* items = root_.get<JsonValue::Array>();
+  const auto* items = root_.as_array();
   std::vector<JsonObject> objects;
   for (size_t i = 0; items && i < items->size(); ++i) {
     const JsonValue& item = (*items)[i];
-    if (!item.get<JsonValue::Object>()) break;
+    if (!item.is_object()) break;
     objects.emplace_back(item, where_ + ": [" + std::to_string(i) + "]", report, subject);
   }
   if (items && objects.size() == items->size()) return objects;

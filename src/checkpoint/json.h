@@ -20,7 +20,7 @@ namespace tilewise::checkpoint {
 /// range (with a problem in the report).
 class JsonObject {
  public:
-  /// `object` must hold a JsonValue::Object.
+  /// `object` must be one (JsonValue::is_object).
   JsonObject(const JsonValue& object, std::string where, Report& report, std::string subject)
       : object_(&object),
         where_(std::move(where)),
@@ -58,7 +58,8 @@ class JsonObject {
   bool is_set(std::string_view key) const;
   bool is_array(std::string_view key) const;
   bool is_boolean(std::string_view key) const;
-  std::vector<std::string> keys() const;
+  /// In ascending order.
+  const std::vector<std::string>& keys() const;
   /// A problem for each key that is not in `known`.
   void refuse_other_keys(std::initializer_list<std::string_view> known) const;
 

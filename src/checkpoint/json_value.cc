@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <limits>
+#include <numeric>
+#include <tuple>
 
 #include <simdjson.h>
 
@@ -14,25 +15,22 @@ namespace dom = simdjson::dom;
 
 constexpr size_t kLongestText = 60;
 
-bool key_less(const std::pair<std::string, JsonValue>& field, std::string_view key) {
-  return field.first < key;
-}
-
 JsonValue convert(dom::element element);
 
 JsonValue convert(dom::array items) {
-  JsonValue::Array array;
-  for (const dom::element item : items) array.push_back(convert(item));
-  return {std::move(array)};
+  std::vector<JsonValue> values;
+  for (const dom::element item : items) values.push_back(convert(item));
+  return JsonValue(std::move(values));
 }
 
 JsonValue convert(dom::object fields) {
-  JsonValue::Object object;
-  for (const dom::key_value_pair field : fields)
-    object.emplace_back(std::string(field.key), convert(field.value));
-  std::stable_sort(object.begin(), object.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  return {std::move(object)};
+  std::vector<std::string> keys;
+  std::vector<JsonValue> values;
+  for (const dom::key_value_pair field : fields) {
+    keys.emplace_back(field.key);
+    values.push_back(convert(field.value));
+  }
+  return {std::move(keys), std::move(values)};
 }
 
 /// The parser has checked the text: every access here is of the type that the element says it has,
@@ -44,19 +42,19 @@ JsonValue convert(dom::element element) {
     case dom::element_type::OBJECT:
       return convert(dom::object(element));
     case dom::element_type::STRING:
-      return {std::string(std::string_view(element))};
+      return JsonValue(std::string(std::string_view(element)));
     case dom::element_type::BOOL:
-      return {bool(element)};
+      return JsonValue(bool(element));
     case dom::element_type::INT64:
-      return {int64_t(element)};
+      return JsonValue(int64_t(element));
     case dom::element_type::UINT64:
-      return {static_cast<double>(uint64_t(element))};
+      return JsonValue(static_cast<double>(uint64_t(element)));
     case dom::element_type::DOUBLE:
-      return {double(element)};
+      return JsonValue(double(element));
     case dom::element_type::NULL_VALUE:
       break;
   }
-  return {nullptr};
+  return {};
 }
 
 /// Appends JSON until the text is long enough to be cut.
@@ -74,36 +72,47 @@ class TextWriter {
   bool full() const { return text_.size() > kLongestText; }
 
   void append(const JsonValue& value) {
-    std::visit([this](const auto& v) { append_value(v); }, value.value);
+    switch (value.type()) {
+      case JsonValue::Type::null:
+        text_ += "null";
+        break;
+      case JsonValue::Type::boolean:
+        text_ += *value.as_boolean() ? "true" : "false";
+        break;
+      case JsonValue::Type::integer:
+        text_ += std::to_string(*value.as_integer());
+        break;
+      case JsonValue::Type::number:
+        append_number(*value.as_number());
+        break;
+      case JsonValue::Type::string:
+        append_string(*value.as_string());
+        break;
+      case JsonValue::Type::array:
+      case JsonValue::Type::object:
+        append_values(value);
+        break;
+    }
   }
-  void append_value(std::nullptr_t) { text_ += "null"; }
-  void append_value(bool flag) { text_ += flag ? "true" : "false"; }
-  void append_value(int64_t number) { text_ += std::to_string(number); }
-  void append_value(double number) {
+  void append_number(double number) {
     char digits[32];
     const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
     text_.append(digits, end);
   }
-  void append_value(const std::string& string) {
+  void append_string(const std::string& string) {
     text_.append("\"").append(string, 0, kLongestText + 1).append("\"");
   }
-  void append_value(const JsonValue::Array& array) {
-    text_ += '[';
-    for (size_t i = 0; i < array.size() && !full(); ++i) {
+  void append_values(const JsonValue& value) {
+    text_ += value.is_object() ? '{' : '[';
+    for (size_t i = 0; i < value.values().size() && !full(); ++i) {
       if (i > 0) text_ += ',';
-      append(array[i]);
+      if (value.is_object()) {
+        append_string(value.keys()[i]);
+        text_ += ':';
+      }
+      append(value.values()[i]);
     }
-    text_ += ']';
-  }
-  void append_value(const JsonValue::Object& object) {
-    text_ += '{';
-    for (size_t i = 0; i < object.size() && !full(); ++i) {
-      if (i > 0) text_ += ',';
-      append_value(object[i].first);
-      text_ += ':';
-      append(object[i].second);
-    }
-    text_ += '}';
+    text_ += value.is_object() ? '}' : ']';
   }
 
   std::string text_;
@@ -111,12 +120,24 @@ class TextWriter {
 
 }  // namespace
 
+JsonValue::JsonValue(std::vector<std::string> keys, std::vector<JsonValue> values)
+    : type_(Type::object) {
+  std::vector<size_t> order(keys.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  // The position decides between equal keys: the first one comes first, and find() finds it.
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return std::tie(keys[a], a) < std::tie(keys[b], b); });
+  for (const size_t i : order) {
+    keys_.push_back(std::move(keys[i]));
+    items_.push_back(std::move(values[i]));
+  }
+}
+
 const JsonValue* JsonValue::find(std::string_view key) const {
-  const auto* object = get<Object>();
-  if (!object) return nullptr;
-  const auto field = std::lower_bound(object->begin(), object->end(), key, key_less);
-  return field != object->end() && field->first == key && !field->second.is_null() ? &field->second
-                                                                                   : nullptr;
+  const auto found = std::lower_bound(keys_.begin(), keys_.end(), key);
+  if (found == keys_.end() || *found != key) return nullptr;
+  const JsonValue& value = items_[static_cast<size_t>(found - keys_.begin())];
+  return value.type() == Type::null ? nullptr : &value;
 }
 
 std::string JsonValue::text() const { return TextWriter().write(*this); }

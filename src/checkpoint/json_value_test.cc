@@ -19,20 +19,20 @@ JsonValue parse(const std::string& text) {
 TEST(JsonValue, KeepsEveryType) {
   const JsonValue root = parse(
       R"({"s": "é", "b": true, "i": -3, "u": 18446744073709551615, "d": 1.5, "n": null, "a": [1, []], "o": {}})");
-  EXPECT_EQ(*root.find("s")->get<std::string>(), "é");
-  EXPECT_EQ(*root.find("b")->get<bool>(), true);
-  EXPECT_EQ(*root.find("i")->get<int64_t>(), -3);
-  EXPECT_EQ(*root.find("u")->get<double>(), 18446744073709551616.0);
-  EXPECT_EQ(*root.find("d")->get<double>(), 1.5);
+  EXPECT_EQ(*root.find("s")->as_string(), "é");
+  EXPECT_EQ(*root.find("b")->as_boolean(), true);
+  EXPECT_EQ(*root.find("i")->as_integer(), -3);
+  EXPECT_EQ(*root.find("u")->as_number(), 18446744073709551616.0);
+  EXPECT_EQ(*root.find("d")->as_number(), 1.5);
   EXPECT_EQ(root.find("n"), nullptr);  // null counts as absent
   EXPECT_EQ(root.find("x"), nullptr);
-  EXPECT_EQ(root.find("a")->get<JsonValue::Array>()->size(), 2u);
-  EXPECT_TRUE(root.find("o")->get<JsonValue::Object>()->empty());
+  EXPECT_EQ(root.find("a")->as_array()->size(), 2u);
+  EXPECT_TRUE(root.find("o")->keys().empty());
 }
 
 TEST(JsonValue, FirstOfTwoEqualKeysCounts) {
   const JsonValue root = parse(R"({"b": 0, "a": 1, "a": 2})");
-  EXPECT_EQ(*root.find("a")->get<int64_t>(), 1);
+  EXPECT_EQ(*root.find("a")->as_integer(), 1);
 }
 
 TEST(JsonValue, TextIsJsonAndShort) {

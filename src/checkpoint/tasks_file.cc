@@ -160,9 +160,9 @@ class TaskReader {
     if (!fields) return;
     std::set<std::string> names;
     for (const JsonObject::Element& field : *fields) {
-      const auto* parts = field.value->get<JsonValue::Array>();
-      const auto* name = parts && parts->size() == 2 ? (*parts)[0].get<std::string>() : nullptr;
-      const auto* prefix = name ? (*parts)[1].get<std::string>() : nullptr;
+      const auto* parts = field.value->as_array();
+      const auto* name = parts && parts->size() == 2 ? (*parts)[0].as_string() : nullptr;
+      const auto* prefix = name ? (*parts)[1].as_string() : nullptr;
       if (!prefix || name->empty() || !names.insert(*name).second) {
         return form->wrong("fields", "an array of [\"field\", \"prefix\"], each field once");
       }
@@ -230,7 +230,7 @@ TasksFile read_tasks(const JsonFile& file, const TasksContext& context, Report& 
     if (!untitled) continue;
     std::string name = entry.where.substr(entry.where.rfind(' ') + 1);
     const JsonValue* own_name = entry.value->find("name");
-    if (own_name && own_name->get<std::string>()) name = *own_name->get<std::string>();
+    if (own_name && own_name->as_string()) name = *own_name->as_string();
     const JsonObject object = untitled->under("task " + name);
     const int before = report.problems();
     Task task = TaskReader(object, context).read();
