@@ -150,6 +150,19 @@ bool is_missing(const Result<std::string>& file) {
   return !file.ok() && file.status().code() == StatusCode::not_found;
 }
 
+/// transformers writes "no limit" as an integer near 10^30, which no parser of JSON integers takes.
+/// Nothing here depends on the limit, so the digits beyond the first 18 may go.
+void shorten_length_limit(std::string& config) {
+  constexpr std::string_view kKey = "\"model_max_length\"";
+  constexpr size_t kKeptDigits = 18;
+  const size_t key = config.find(kKey);
+  if (key == std::string::npos) return;
+  const size_t first = config.find_first_not_of(" \t\r\n:", key + kKey.size());
+  if (first == std::string::npos) return;
+  const size_t end = std::min(config.find_first_not_of("0123456789", first), config.size());
+  if (end > first + kKeptDigits) config.erase(first + kKeptDigits, end - first - kKeptDigits);
+}
+
 }  // namespace
 
 Result<TokenizerSpec> read_tokenizer(const std::string& folder) {
@@ -173,8 +186,9 @@ Result<TokenizerSpec> read_tokenizer(const std::string& folder) {
     return cannot("Extra tokens are only read from tokenizer.json", extra_path, "no such file", {});
   }
   const std::string config_path = folder + "/tokenizer_config.json";
-  const Result<std::string> config = read_file(config_path);
+  Result<std::string> config = read_file(config_path);
   if (!config.ok() && !is_missing(config)) return config.status();
+  if (config.ok()) shorten_length_limit(*config);
   return parse_vocab_txt(*vocab, config.ok() ? std::string_view(*config) : "{}", vocab_path,
                          config_path);
 }

@@ -77,6 +77,14 @@ TEST_F(VocabTxt, IsReadAsItsConfigSays) {
   EXPECT_THAT(OwnedTokenizer(*accents).tokens("\xC3\x89"), ElementsAre("\xC3\xA9"));
 }
 
+TEST_F(VocabTxt, TakesTheLengthLimitThatMeansNone) {
+  write("tokenizer_config.json",
+        R"({"model_max_length": 1000000000000000019884624838656, "do_lower_case": false})");
+  const auto spec = read();
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  EXPECT_FALSE(spec->lower_case);
+}
+
 TEST_F(VocabTxt, MayNameItsSpecialTokens) {
   write("vocab.txt", "<unk>\n<s>\n</s>\nthe\n");
   write(
