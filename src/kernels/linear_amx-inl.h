@@ -33,6 +33,7 @@ constexpr int64_t kSumRowBytes = 128;  // 32 fp32 sums
 constexpr int64_t kHalfBlockBytes = kTileRows * kSumRowBytes;
 constexpr int64_t kBlockBytes = 2 * kHalfBlockBytes;
 constexpr int64_t kCacheLine = 64;
+constexpr int64_t kAheadInPanel = 4096;  // of weights that only stream through
 
 /// What the accumulator tiles 0, 1 (first half) and 2, 3 (second half of the block) cover.
 enum class Shape {
@@ -124,39 +125,26 @@ class RowFinisher {
 };
 
 /// Asks for the weights that come next, a few cache lines a k-step, so that they wait in the
-/// second-level cache.
+/// second-level cache. Never more than one stretch ahead: what comes too early evicts activations.
 class WeightPrefetcher {
  public:
-  struct Range {
-    const char* begin = nullptr;
-    int64_t bytes = 0;
-  };
+  explicit WeightPrefetcher(int lines_per_step) : lines_(lines_per_step) {}
 
-  WeightPrefetcher(Range first, Range second, int lines_per_step)
-      : line_(first.begin),
-        end_(first.begin + first.bytes),
-        second_(second),
-        lines_(lines_per_step) {}
+  void begin(const char* stretch, int64_t bytes) {
+    line_ = stretch;
+    end_ = stretch + bytes;
+  }
 
   HWY_INLINE void step() {
-    for (int i = 0; i < lines_; ++i) {
+    for (int i = 0; i < lines_ && line_ < end_; ++i) {
       __builtin_prefetch(line_, 0, 2);
       line_ += kCacheLine;
     }
-    if (line_ >= end_) begin_second();
   }
 
  private:
-  void begin_second() {
-    line_ = second_.begin;
-    end_ = line_ + second_.bytes;
-    if (second_.bytes == 0) lines_ = 0;
-    second_ = Range{};
-  }
-
-  const char* line_;
-  const char* end_;
-  Range second_;
+  const char* line_ = nullptr;
+  const char* end_ = nullptr;
   int lines_;
 };
 
@@ -166,15 +154,18 @@ class WeightPrefetcher {
 template <class Tiles, Fused kFused, OutputType kOutputType>
 class BlockPipeline {
  public:
-  /// `spare_sums`: kBlockBytes that no visit uses.
-  BlockPipeline(const LinearArgs& args, int64_t panel_bytes, char* spare_sums,
-                WeightPrefetcher prefetcher)
+  /// `sums`: of the first visit.
+  BlockPipeline(const LinearArgs& args, int64_t panel_bytes, char* sums,
+                int prefetched_lines_per_step)
       : input_stride_(args.input_stride),
         panel_bytes_(panel_bytes),
-        prefetcher_(prefetcher),
+        prefetcher_(prefetched_lines_per_step),
         finisher_(args.output_stride) {
-    previous_.sums = spare_sums;
+    previous_.sums = sums;  // takes what the tiles hold before the first visit
   }
+
+  /// During the visits to come.
+  void prefetch(const char* weights, int64_t bytes) { prefetcher_.begin(weights, bytes); }
 
   template <Shape kShape>
   HWY_INLINE void visit(const Visit& block) {
@@ -185,6 +176,7 @@ class BlockPipeline {
       store_sums<3>(previous_);
     }
     finisher_.begin(previous_);
+    prefetcher_.step();
     for (int step = 1; step < block.k_steps; ++step) {
       multiply_step<kShape>(block.input + step * kInputStepBytes,
                             block.weights + step * kPanelStepBytes, LaterStep{*this});
@@ -228,6 +220,8 @@ class BlockPipeline {
   template <Shape kShape, class Step>
   HWY_INLINE void multiply_step(const char* input, const char* weights, Step step) {
     if constexpr (kShape == Shape::panels_2) {
+      prefetch_step(weights + kAheadInPanel);
+      prefetch_step(weights + panel_bytes_ + kAheadInPanel);
       Tiles::template load<4>(input, input_stride_);
       Tiles::template load_streaming<5>(weights, kPanelRowBytes);
       product<0, 4, 5>(step);
@@ -248,6 +242,12 @@ class BlockPipeline {
       Tiles::template load_streaming<5>(input + kTileRows * input_stride_, input_stride_);
       product<2, 5, 6>(step);
       product<3, 5, 7>(step);
+    }
+  }
+
+  static HWY_INLINE void prefetch_step(const char* weights) {
+    for (int64_t line = 0; line < kPanelStepBytes; line += kCacheLine) {
+      __builtin_prefetch(weights + line, 0, 2);
     }
   }
 
@@ -297,40 +297,38 @@ class TileLinear {
  private:
   using Pipeline = BlockPipeline<Tiles, kFused, kOutputType>;
   static constexpr int kStepValues = 32;
-  static constexpr int kMaxSteps =
-      20;  // of a panel's sub-panel that stays in the first-level cache: 40 KB
-  static constexpr int kStepsOfRange = 16;  // when one range does not hold all k: room for the sums
+  static constexpr int kLinesOfStep = kPanelStepBytes / kCacheLine;
+  // A panel of up to 40 KB stays in the first-level cache as it is. A larger one is cut into ranges
+  // of k, which leave room for the sums of a group of blocks.
+  static constexpr int kMaxSteps = 20;
+  static constexpr int kStepsOfRange = 16;
   static constexpr int kBlocksOfGroup = 4;
   static constexpr int64_t kOutputBytes = sizeof(OutputElement<kOutputType>);
 
   int64_t panel_bytes() const { return k_steps_ * kPanelStepBytes; }
 
   /// Panel by panel; rows in groups of blocks that take one range of k after the other, so that a
-  /// range of weights (first-level cache) serves the whole group.
+  /// range of weights (first-level cache) serves the whole group. A block's place for sums is free
+  /// again when its next sums come, for the pipeline finishes a block's output one visit later.
   HWY_NOINLINE void run_many_rows() const {
-    alignas(64) char sums[(kBlocksOfGroup + 1) * kBlockBytes];
+    alignas(64) char sums[kBlocksOfGroup * kBlockBytes];
     const int blocks = ceil_div(args_.rows, kBlockRows);
     const int ranges = k_steps_ <= kMaxSteps ? 1 : ceil_div(k_steps_, kStepsOfRange);
     const int range_steps = ceil_div(k_steps_, ranges);
     const int groups = ranges == 1 ? blocks : ceil_div(blocks, kBlocksOfGroup);
     const int group_blocks = ceil_div(blocks, groups);
-    const int slots =
-        group_blocks + 1;  // of sums: a group's and those that are still becoming output
-    int slot = 0;
 
-    Pipeline pipeline(args_, panel_bytes(), sums + group_blocks * kBlockBytes,
-                      prefetcher(1, ceil_div(32, blocks)));
+    Pipeline pipeline(args_, panel_bytes(), sums, ceil_div(kLinesOfStep, blocks));
     for (int panel = 0; panel < panels_; ++panel) {
+      prefetch_after(panel, pipeline);
       for (int first = 0; first < blocks; first += group_blocks) {
         const int last = min(first + group_blocks, blocks);
         for (int step = 0; step < k_steps_; step += range_steps) {
           for (int block = first; block < last; ++block) {
-            char* block_sums = sums + (slot + block - first) % slots * kBlockBytes;
             visit_rows(pipeline, panel, block * kBlockRows, step, min(step + range_steps, k_steps_),
-                       block_sums);
+                       sums + (block - first) * kBlockBytes);
           }
         }
-        slot = (slot + last - first) % slots;
       }
     }
     pipeline.drain();
@@ -356,11 +354,10 @@ class TileLinear {
   /// One tile of rows: two panels at a time, all of k. Nothing is used twice but the input; weights
   /// stream through.
   HWY_NOINLINE void run_few_rows() const {
-    alignas(64) char sums[2 * kBlockBytes];
-    Pipeline pipeline(args_, panel_bytes(), sums + kBlockBytes, prefetcher(2, 64));
-    int slot = 0;
-    for (int panel = 0; panel < panels_; panel += 2, slot ^= 1) {
-      Visit visit = make_visit(panel, 0, 0, k_steps_, sums + slot * kBlockBytes);
+    alignas(64) char sums[kBlockBytes];
+    Pipeline pipeline(args_, panel_bytes(), sums, 0);
+    for (int panel = 0; panel < panels_; panel += 2) {
+      Visit visit = make_visit(panel, 0, 0, k_steps_, sums);
       visit.output[0] = output(panel, 0, args_.rows);
       if (panel + 1 < panels_) {
         visit.start_half = kPanelColumns * sizeof(float);
@@ -377,8 +374,7 @@ class TileLinear {
     Visit visit;
     visit.input =
         static_cast<const char*>(args_.input) + row * args_.input_stride + step * kInputStepBytes;
-    visit.weights =
-        static_cast<const char*>(args_.weights) + panel * panel_bytes() + step * kPanelStepBytes;
+    visit.weights = weights(panel) + step * kPanelStepBytes;
     visit.k_steps = end - step;
     visit.sums = sums;
     if (step == 0) {
@@ -397,14 +393,17 @@ class TileLinear {
     return {first_row, min(rows, kTileRows)};
   }
 
-  /// Runs `ahead` panels ahead of the products, through this layer's weights and into the next
-  /// layer's.
-  WeightPrefetcher prefetcher(int ahead, int lines_per_step) const {
-    const int64_t skipped = min(ahead, panels_) * panel_bytes();
-    return {
-        {static_cast<const char*>(args_.weights) + skipped, panels_ * panel_bytes() - skipped},
-        {static_cast<const char*>(args_.next_weights), args_.next_weights == nullptr ? 0 : skipped},
-        lines_per_step};
+  /// The next panel, here or in the next layer.
+  void prefetch_after(int panel, Pipeline& pipeline) const {
+    if (panel + 1 < panels_) {
+      pipeline.prefetch(weights(panel + 1), panel_bytes());
+    } else if (args_.next_weights != nullptr) {
+      pipeline.prefetch(static_cast<const char*>(args_.next_weights), panel_bytes());
+    }
+  }
+
+  const char* weights(int panel) const {
+    return static_cast<const char*>(args_.weights) + panel * panel_bytes();
   }
 
   static int ceil_div(int a, int b) { return (a + b - 1) / b; }
