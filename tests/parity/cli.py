@@ -44,10 +44,7 @@ class Tilewise:
 
     def run(self, *arguments, isa=None, stdin=None):
         """Runs to the end and returns the finished process, whatever its exit code."""
-        environment = dict(os.environ)
-        environment.pop("TILEWISE_ISA", None)
-        if isa:
-            environment["TILEWISE_ISA"] = isa
+        environment = {**os.environ, "TILEWISE_ISA": isa} if isa else None
         return subprocess.run([self.binary, *map(str, arguments)], input=stdin, capture_output=True, encoding="utf-8", env=environment)
 
     def call(self, *arguments, isa=None, stdin=None):
