@@ -14,7 +14,7 @@ constexpr int kFp32Rows = 14, kWidenedRows = 14, kRegisterVectors = 2;  // 32 re
 #elif HWY_TARGET == HWY_AVX2
 constexpr int kFp32Rows = 6, kWidenedRows = 6, kRegisterVectors = 2;  // 16 of 8
 #elif HWY_TARGET == HWY_NEON
-constexpr int kFp32Rows = 6, kWidenedRows = 6, kRegisterVectors = 4;  // 32 of 4
+constexpr int kFp32Rows = 6, kWidenedRows = 5, kRegisterVectors = 4;  // 32 of 4
 #else
 constexpr int kFp32Rows = 3, kWidenedRows = 3, kRegisterVectors = 4;  // 16 of 4
 #endif
@@ -36,6 +36,9 @@ HWY_INLINE void multiply_row(const float* left, const Floats (&right)[kVectors],
   }
 #endif
   const FloatTag d;
+#if HWY_TARGET == HWY_NEON
+  asm volatile("" ::: "memory");  // keeps the loads of later rows where they are, for the same reason
+#endif
   const Floats value = hn::Set(d, *left);
   HWY_UNROLL(8)
   for (int j = 0; j < kVectors; ++j) sums[j] = hn::MulAdd(value, right[j], sums[j]);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -34,16 +35,23 @@ class KernelSetTest : public testing::TestWithParam<const KernelSet*> {
   bool in_pass_ = false;
 };
 
-inline std::vector<const KernelSet*> pointers_to_all_sets() {
-  std::vector<const KernelSet*> pointers;
-  for (const KernelSet& set : all_kernel_sets()) pointers.push_back(&set);
-  return pointers;
+inline std::vector<const KernelSet*> all_sets() {
+  std::vector<const KernelSet*> sets;
+  for (const KernelSet& set : all_kernel_sets()) sets.push_back(&set);
+  return sets;
+}
+
+inline std::vector<const KernelSet*> sets_of(model::Precision precision) {
+  std::vector<const KernelSet*> sets = all_sets();
+  std::erase_if(sets, [&](const KernelSet* set) { return set->precision != precision; });
+  return sets;
 }
 
 /// Instantiates the tests of a fixture derived from KernelSetTest.
-#define TILEWISE_FOR_ALL_KERNEL_SETS(Fixture)                                        \
-  INSTANTIATE_TEST_SUITE_P(Sets, Fixture, testing::ValuesIn(pointers_to_all_sets()), \
+#define TILEWISE_FOR_KERNEL_SETS(Fixture, sets)                    \
+  INSTANTIATE_TEST_SUITE_P(Sets, Fixture, testing::ValuesIn(sets), \
                            [](const auto& tested) { return test_name(*tested.param); })
+#define TILEWISE_FOR_ALL_KERNEL_SETS(Fixture) TILEWISE_FOR_KERNEL_SETS(Fixture, all_sets())
 
 /// Half a unit in the last place of fp32 and of bf16, relative.
 inline constexpr double kFp32Rounding = 0x1p-24;
