@@ -1,5 +1,6 @@
 #include "artifact/format.h"
 
+#include <iterator>
 #include <memory>
 #include <new>
 
@@ -17,10 +18,12 @@ constexpr uint64_t kStepBytes = 64;  // K is padded to whole cache lines
 uint64_t element_bytes(DataType type) {
   switch (type) {
     case DataType::f32:
+    case DataType::s32:
       return 4;
     case DataType::bf16:
       return 2;
     case DataType::bytes:
+    case DataType::s8:
       return 1;
   }
   return 0;
@@ -71,7 +74,9 @@ std::optional<uint64_t> data_bytes(DataType type, Layout layout, std::span<const
 }
 
 std::string describe(DataType type, Layout layout, std::span<const int64_t> shape) {
-  const char* type_name = type == DataType::f32 ? "f32" : type == DataType::bf16 ? "bf16" : "bytes";
+  constexpr const char* kTypeNames[] = {"?", "f32", "bf16", "bytes", "s8", "s32"};
+  const auto index = static_cast<size_t>(type);
+  const char* type_name = kTypeNames[index < std::size(kTypeNames) ? index : 0];
   const char* layout_name = layout == Layout::panels ? "panels" : "rows";
   return fmt::format("{} {} [{}]", type_name, layout_name, fmt::join(shape, ", "));
 }

@@ -1,6 +1,7 @@
 // What an artifact says about itself, beside its tensors.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,12 +30,23 @@ struct TaskEntry {
   bool operator==(const TaskEntry&) const = default;
 };
 
+/// How one linear layer of the encoder runs; see "int8" in FORMAT.md.
+struct LinearPrecision {
+  std::string layer;  ///< its tensors' name without ".weight": "layers.0.qkv"
+  model::Precision precision = model::Precision::int8;  ///< int8, or bf16 where int8 costs too much
+  bool is_smoothed = false;          ///< int8: there is a tensor LAYER.smooth
+  std::optional<float> input_floor;  ///< int8: inputs are quantised upwards from here; nullopt: around 0
+  std::optional<float> error;        ///< of the int8 output: RMS error / RMS value on calibration rows
+  bool operator==(const LinearPrecision&) const = default;
+};
+
 struct Metadata {
   model::EncoderSpec spec;
   model::Precision precision = model::Precision::fp32;
   std::vector<TaskEntry> tasks;
   model::Provenance provenance;
   std::vector<OperatorPrecision> numerics;
+  std::vector<LinearPrecision> linears;  ///< precision int8: all of the encoder, in order; else none
   std::string compiler;  ///< "tilewise 0.1.0"
   bool operator==(const Metadata&) const = default;
 };

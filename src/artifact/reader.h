@@ -15,7 +15,7 @@
 
 namespace tilewise::artifact {
 
-enum class DataType : uint32_t { f32 = 1, bf16 = 2, bytes = 3 };
+enum class DataType : uint32_t { f32 = 1, bf16 = 2, bytes = 3, s8 = 4, s32 = 5 };
 
 /// How a tensor lies in the file.
 enum class Layout : uint32_t {

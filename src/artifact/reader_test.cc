@@ -271,7 +271,7 @@ const Hostile kEntries[] = {
     {"long_name", set_entry<uint32_t>(4, 24, 11), "a name inside the table"},
     {"huge_name", set_entry<uint32_t>(1, 24, 0xffffffffU), "a name inside the table"},
     {"shorter_name", set_entry<uint32_t>(4, 24, 9), "name_bytes"},
-    {"unknown_type", set_entry<uint32_t>(1, 28, 4), "type 4"},
+    {"unknown_type", set_entry<uint32_t>(1, 28, 6), "type 6"},
     {"type_0", set_entry<uint32_t>(1, 28, 0), "type 0"},
     {"other_type", set_entry<uint32_t>(1, 28, 1), "48 bytes"},
     {"panels_of_bytes", set_entry<uint32_t>(0, 32, 2), "go together"},

@@ -33,7 +33,7 @@ TEST(DecodeCpuid, NoRegisterStateNoFeature) {
 
   EXPECT_EQ(supported_isas(decode_cpuid(full_processor(0, false))), std::vector{Isa::portable});
   EXPECT_EQ(supported_isas(decode_cpuid(full_processor(kAvx, false))),
-            (std::vector{Isa::portable, Isa::avx2}));
+            (std::vector{Isa::portable, Isa::avx2, Isa::avx_vnni}));
   // Opmask state without the upper halves of ZMM is not AVX-512.
   EXPECT_FALSE(decode_cpuid(full_processor(kAvx | 0x20, false)).avx512f);
 }

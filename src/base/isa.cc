@@ -6,11 +6,14 @@
 namespace tilewise {
 namespace {
 
-constexpr std::array<std::pair<Isa, const char*>, 6> kNames = {{
+constexpr std::array<std::pair<Isa, const char*>, 9> kNames = {{
     {Isa::portable, "portable"},
     {Isa::neon, "neon"},
+    {Isa::neon_dot, "neon_dot"},
     {Isa::avx2, "avx2"},
+    {Isa::avx_vnni, "avx_vnni"},
     {Isa::avx512, "avx512"},
+    {Isa::avx512_vnni, "avx512_vnni"},
     {Isa::avx512_bf16, "avx512_bf16"},
     {Isa::amx, "amx"},
 }};
@@ -37,16 +40,23 @@ bool supports(const CpuFeatures& cpu, Isa isa) {
       return true;
     case Isa::neon:
       return cpu.neon;
+    case Isa::neon_dot:
+      return cpu.neon && cpu.arm_dot;
     case Isa::avx2:
       return cpu.avx2 && cpu.fma && cpu.f16c && cpu.bmi2;
+    case Isa::avx_vnni:
+      return supports(cpu, Isa::avx2) && cpu.avx_vnni;
     case Isa::avx512:
       // The compiler's -mavx512f brings AVX2 along, so these kernels need both.
       return supports(cpu, Isa::avx2) && cpu.avx512f && cpu.avx512bw && cpu.avx512cd &&
              cpu.avx512dq && cpu.avx512vl;
+    case Isa::avx512_vnni:
+      return supports(cpu, Isa::avx512) && cpu.avx512_vnni;
     case Isa::avx512_bf16:
       return supports(cpu, Isa::avx512) && cpu.avx512_bf16;
     case Isa::amx:
-      return supports(cpu, Isa::avx512_bf16) && cpu.amx_tile && cpu.amx_bf16;
+      return supports(cpu, Isa::avx512_bf16) && cpu.amx_tile && cpu.amx_bf16 &&
+             cpu.amx_int8;
   }
   return false;
 }

@@ -12,13 +12,16 @@ namespace tilewise {
 enum class Isa {
   portable,     ///< what the compiler's baseline gives (SSE2 on x86-64)
   neon,         ///< Arm: what Highway gives there
+  neon_dot,     ///< neon + the dot products of Armv8.2 (int8)
   avx2,         ///< AVX2 + FMA + F16C + BMI2
+  avx_vnni,     ///< avx2 + AVX-VNNI (int8)
   avx512,       ///< AVX-512 F, BW, CD, DQ, VL
+  avx512_vnni,  ///< avx512 + AVX512_VNNI (int8)
   avx512_bf16,  ///< avx512 + AVX512_BF16
-  amx,          ///< avx512_bf16 + AMX-TILE + AMX-BF16, allowed by the kernel
+  amx,          ///< avx512_bf16 + AMX-TILE + AMX-BF16 + AMX-INT8, allowed by the kernel
 };
 
-/// "portable", "neon", "avx2", "avx512", "avx512_bf16", "amx".
+/// The enumerators as text: "portable", "neon", ... "amx".
 const char* name_of(Isa isa);
 std::optional<Isa> parse_isa(std::string_view name);
 

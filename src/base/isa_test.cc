@@ -98,8 +98,8 @@ TEST_P(SupportedIsas, AreThoseOfTheMachine) {
   for (const Isa isa : GetParam().isas) EXPECT_TRUE(supports(GetParam().cpu, isa));
 }
 
-constexpr Isa kPortable = Isa::portable, kAvx2 = Isa::avx2, kAvx512 = Isa::avx512,
-              kBf16 = Isa::avx512_bf16;
+constexpr Isa kPortable = Isa::portable, kAvx2 = Isa::avx2, kAvxVnni = Isa::avx_vnni, kAvx512 = Isa::avx512,
+              kVnni = Isa::avx512_vnni, kBf16 = Isa::avx512_bf16;
 
 // What the vendors' documents say of each core.
 INSTANTIATE_TEST_SUITE_P(
@@ -109,22 +109,26 @@ INSTANTIATE_TEST_SUITE_P(
         Machine{"Haswell", with_avx2(), {kPortable, kAvx2}},
         Machine{"KnightsLanding", knights_landing(), {kPortable, kAvx2}},
         Machine{"SkylakeX", skylake_x(), {kPortable, kAvx2, kAvx512}},
-        Machine{"CascadeLake", ice_lake(), {kPortable, kAvx2, kAvx512}},
-        Machine{"IceLake", ice_lake(), {kPortable, kAvx2, kAvx512}},
-        Machine{"CooperLake", zen4(), {kPortable, kAvx2, kAvx512, kBf16}},
-        Machine{"AlderLake", alder_lake(), {kPortable, kAvx2}},
-        Machine{"SapphireRapids", sapphire_rapids(), {kPortable, kAvx2, kAvx512, kBf16, Isa::amx}},
-        Machine{"GraniteRapids", sapphire_rapids(), {kPortable, kAvx2, kAvx512, kBf16, Isa::amx}},
+        Machine{"CascadeLake", ice_lake(), {kPortable, kAvx2, kAvx512, kVnni}},
+        Machine{"IceLake", ice_lake(), {kPortable, kAvx2, kAvx512, kVnni}},
+        Machine{"CooperLake", zen4(), {kPortable, kAvx2, kAvx512, kVnni, kBf16}},
+        Machine{"AlderLake", alder_lake(), {kPortable, kAvx2, kAvxVnni}},
+        Machine{"SapphireRapids",
+                sapphire_rapids(),
+                {kPortable, kAvx2, kAvxVnni, kAvx512, kVnni, kBf16, Isa::amx}},
+        Machine{"GraniteRapids",
+                sapphire_rapids(),
+                {kPortable, kAvx2, kAvxVnni, kAvx512, kVnni, kBf16, Isa::amx}},
         Machine{"SapphireRapidsWithoutAmxPermission",
                 sapphire_rapids_without_amx_permission(),
-                {kPortable, kAvx2, kAvx512, kBf16}},
+                {kPortable, kAvx2, kAvxVnni, kAvx512, kVnni, kBf16}},
         Machine{"AmxWithoutAvx512", amx_without_avx512(), {kPortable, kAvx2}},
         Machine{"Zen2", with_avx2(), {kPortable, kAvx2}},
         Machine{"Zen3", with_avx2(), {kPortable, kAvx2}},
-        Machine{"Zen4", zen4(), {kPortable, kAvx2, kAvx512, kBf16}},
-        Machine{"Zen5", zen5(), {kPortable, kAvx2, kAvx512, kBf16}},
-        Machine{"Graviton2", graviton2(), {kPortable, Isa::neon}},
-        Machine{"Graviton3", graviton3(), {kPortable, Isa::neon}}),
+        Machine{"Zen4", zen4(), {kPortable, kAvx2, kAvx512, kVnni, kBf16}},
+        Machine{"Zen5", zen5(), {kPortable, kAvx2, kAvxVnni, kAvx512, kVnni, kBf16}},
+        Machine{"Graviton2", graviton2(), {kPortable, Isa::neon, Isa::neon_dot}},
+        Machine{"Graviton3", graviton3(), {kPortable, Isa::neon, Isa::neon_dot}}),
     [](const auto& param_info) { return param_info.param.name; });
 
 TEST(Supports, NeedsEveryFlagOfALevel) {
@@ -147,12 +151,15 @@ TEST(Supports, NeedsEveryFlagOfALevel) {
   EXPECT_FALSE(supports_without(Isa::avx512_bf16, &CpuFeatures::avx512_bf16));
   EXPECT_FALSE(supports_without(Isa::amx, &CpuFeatures::amx_tile));
   EXPECT_FALSE(supports_without(Isa::amx, &CpuFeatures::amx_bf16));
-  EXPECT_TRUE(supports_without(Isa::amx, &CpuFeatures::amx_int8));
+  EXPECT_FALSE(supports_without(Isa::amx, &CpuFeatures::amx_int8));
+  EXPECT_FALSE(supports_without(Isa::avx_vnni, &CpuFeatures::avx_vnni));
+  EXPECT_FALSE(supports_without(Isa::avx512_vnni, &CpuFeatures::avx512_vnni));
 }
 
 TEST(IsaNames, ReadBack) {
   for (const Isa isa :
-       {Isa::portable, Isa::neon, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx}) {
+       {Isa::portable, Isa::neon, Isa::neon_dot, Isa::avx2, Isa::avx_vnni, Isa::avx512,
+        Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx}) {
     EXPECT_EQ(parse_isa(name_of(isa)), isa);
   }
   EXPECT_STREQ(name_of(Isa::avx512_bf16), "avx512_bf16");

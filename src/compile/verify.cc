@@ -67,6 +67,8 @@ bool is_finite(const OutputTensor& tensor) {
       return all_finite<uint32_t>(tensor.data, 23);
     case artifact::DataType::bf16:
       return all_finite<uint16_t>(tensor.data, 7);
+    case artifact::DataType::s8:
+    case artifact::DataType::s32:
     case artifact::DataType::bytes:
       return true;
   }

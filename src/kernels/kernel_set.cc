@@ -1,8 +1,9 @@
 #include "kernels/kernel_set.h"
 
 #include <array>
-#include <chrono>
 #include <cstdint>
+
+#include "kernels/rate_of.h"
 
 // The functions of every set in kernels.inc.
 #define TILEWISE_DECLARE_LINEAR_AND_ATTENTION \
@@ -31,27 +32,6 @@ namespace tilewise::kernels {
 namespace {
 
 void nothing_to_prepare() {}
-
-/// FLOP/s of `busy`, which keeps the arithmetic units busy for some rounds and returns the FLOPs
-/// that it did. The best of many short slices: a neighbour on the core or an interrupt only ever
-/// slows.
-template <double (*busy)(int64_t rounds)>
-double rate_of(double seconds) {
-  using Clock = std::chrono::steady_clock;
-  constexpr int64_t kRounds =
-      10000;  // tens of microseconds: far above the cost of reading the clock
-  double best = 0;
-  const auto start = Clock::now();
-  auto before = start;
-  do {
-    const double flops = busy(kRounds);
-    const auto after = Clock::now();
-    const double rate = flops / std::chrono::duration<double>(after - before).count();
-    if (rate > best) best = rate;
-    before = after;
-  } while (std::chrono::duration<double>(before - start).count() < seconds);
-  return best;
-}
 
 constexpr auto kSets = std::to_array<KernelSet>({
 #define TILEWISE_KERNELS(isa_, name, precision_, fp32_name)  \

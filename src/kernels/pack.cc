@@ -42,28 +42,41 @@ size_t packed_bytes(int64_t n, int64_t k, Precision precision) {
   return static_cast<size_t>(padded_n(n) * padded_k(k, precision)) * element_bytes(precision);
 }
 
-std::vector<std::byte> pack_panels(std::span<const float> weight, int64_t n, int64_t k,
-                                   Precision precision) {
-  const int64_t per_step = 4 / static_cast<int64_t>(element_bytes(precision));
-  const int64_t steps = padded_k(k, precision) / per_step;
-  std::vector<std::byte> packed(packed_bytes(n, k, precision));  // zeroed: the padding is in place
+namespace {
+
+/// Moves element (column, i) of [n, k] to its place; what is not written stays zero: the padding.
+template <class Convert>
+std::vector<std::byte> pack_with(int64_t n, int64_t k, Precision precision, Convert convert) {
+  using Element = decltype(convert(size_t{}));
+  constexpr int64_t kPerStep = 4 / sizeof(Element);
+  const int64_t steps = padded_k(k, precision) / kPerStep;
+  std::vector<std::byte> packed(packed_bytes(n, k, precision));
   for (int64_t column = 0; column < n; ++column) {
     const int64_t panel = column / kPanelColumns;
     for (int64_t i = 0; i < k; ++i) {
-      const float value = weight[static_cast<size_t>(column * k + i)];
-      const int64_t step = panel * steps + i / per_step;
-      const int64_t element =
-          (step * kPanelColumns + column % kPanelColumns) * per_step + i % per_step;
-      std::byte* target = packed.data() + static_cast<size_t>(element) * element_bytes(precision);
-      if (precision == Precision::fp32) {
-        std::memcpy(target, &value, sizeof value);
-      } else {
-        const uint16_t rounded = to_bf16(value);
-        std::memcpy(target, &rounded, sizeof rounded);
-      }
+      const Element element = convert(static_cast<size_t>(column * k + i));
+      const int64_t step = panel * steps + i / kPerStep;
+      const int64_t place =
+          (step * kPanelColumns + column % kPanelColumns) * kPerStep + i % kPerStep;
+      std::memcpy(packed.data() + static_cast<size_t>(place) * sizeof element, &element,
+                  sizeof element);
     }
   }
   return packed;
+}
+
+}  // namespace
+
+std::vector<std::byte> pack_panels(std::span<const float> weight, int64_t n, int64_t k,
+                                   Precision precision) {
+  if (precision == Precision::fp32) {
+    return pack_with(n, k, precision, [&](size_t i) { return weight[i]; });
+  }
+  return pack_with(n, k, Precision::bf16, [&](size_t i) { return to_bf16(weight[i]); });
+}
+
+std::vector<std::byte> pack_int8_panels(std::span<const int8_t> weight, int64_t n, int64_t k) {
+  return pack_with(n, k, Precision::int8, [&](size_t i) { return weight[i]; });
 }
 
 }  // namespace tilewise::kernels

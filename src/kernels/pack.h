@@ -28,9 +28,12 @@ int64_t padded_n(int64_t n);
 /// Bytes of one weight or activation.
 size_t element_bytes(model::Precision precision);
 
-/// Packs weight [n, k] (row-major, as nn.Linear has it) into padded_n(n) / 32 panels.
+/// Packs weight [n, k] (row-major, as nn.Linear has it) into padded_n(n) / 32 panels. fp32 or bf16.
 std::vector<std::byte> pack_panels(std::span<const float> weight, int64_t n, int64_t k,
                                    model::Precision precision);
+
+/// The same for weights that are int8 already: four k a step.
+std::vector<std::byte> pack_int8_panels(std::span<const int8_t> weight, int64_t n, int64_t k);
 
 /// Bytes that pack_panels gives.
 size_t packed_bytes(int64_t n, int64_t k, model::Precision precision);
