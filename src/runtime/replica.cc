@@ -100,7 +100,10 @@ void Replica::run_layer(size_t index, const kernels::AttentionArgs& sequences, i
   const Layer& layer = weights_->layers[index];
   const Layer& next = weights_->layers[(index + 1) % weights_->layers.size()];
   const Matrix projected = {wide_.data, hidden_.stride};  // Q K V is not needed any more then
+  const int32_t hidden = weights_->spec.hidden;
+  const auto number = static_cast<int32_t>(index);
 
+  observe(number, "qkv", hidden_, tokens, hidden);
   linear(layer.qkv, hidden_, wide_, tokens, layer.attention_output.weights);
   timer.mark(&StageTimes::qkv);
 
@@ -116,12 +119,14 @@ void Replica::run_layer(size_t index, const kernels::AttentionArgs& sequences, i
   kernels_->attention(attention);
   timer.mark(&StageTimes::attention);
 
+  observe(number, "attention_output", branch_, tokens, hidden);
   linear(layer.attention_output, branch_, projected, tokens, layer.ffn_up.weights);
   timer.mark(&StageTimes::attention_output);
   add_norm(projected, layer.attention_norm, tokens);
   timer.mark(&StageTimes::norm);
 
   const bool fused = weights_->spec.activation == Activation::gelu_erf;
+  observe(number, "ffn_up", hidden_, tokens, hidden);
   linear(layer.ffn_up, hidden_, wide_, tokens, layer.ffn_down.weights,
          fused ? Fused::gelu_erf : Fused::none);
   if (!fused) {
@@ -133,6 +138,7 @@ void Replica::run_layer(size_t index, const kernels::AttentionArgs& sequences, i
                         .activation = weights_->spec.activation});
   }
   timer.mark(&StageTimes::ffn_up);
+  observe(number, "ffn_down", wide_, tokens, weights_->spec.intermediate);
   linear(layer.ffn_down, wide_, branch_, tokens, next.qkv.weights);
   timer.mark(&StageTimes::ffn_down);
   add_norm(branch_, layer.ffn_norm, tokens);
@@ -194,6 +200,18 @@ void Replica::embed(const Batch& batch, Block block, int32_t tokens) {
                    .output_stride = hidden_.stride,
                    .rows = tokens,
                    .columns = weights_->spec.hidden});
+}
+
+void Replica::observe(int32_t layer, const char* part, const Matrix& input, int32_t rows,
+                      int32_t columns) const {
+  if (!observer_) return;
+  observer_({.layer = layer,
+             .part = part,
+             .rows = input.data,
+             .stride = input.stride,
+             .count = rows,
+             .columns = columns,
+             .is_fp32 = weights_->precision == model::Precision::fp32});
 }
 
 void Replica::linear(const Linear& layer, const Matrix& input, const Matrix& output, int32_t rows,

@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/aligned_buffer.h"
@@ -46,6 +48,19 @@ struct StageTimes {
   double heads = 0;
 };
 
+/// What a linear layer of the encoder is about to read. The rows are those of one block, and change
+/// after the call.
+struct LinearInput {
+  int32_t layer = 0;
+  const char* part = "";  ///< "qkv", "attention_output", "ffn_up" or "ffn_down", as its tensors
+  const void* rows = nullptr;  ///< count x columns
+  int64_t stride = 0;          ///< bytes between rows
+  int32_t count = 0;
+  int32_t columns = 0;
+  bool is_fp32 = false;  ///< else bf16
+};
+using LinearObserver = std::function<void(const LinearInput&)>;
+
 /// Not thread-safe: one replica a thread. After create() a pass allocates nothing.
 class Replica {
  public:
@@ -57,6 +72,10 @@ class Replica {
   /// Runs all sequences through the backbone once and through every asked-for head. A sequence's
   /// output depends on that sequence alone, bit for bit. `times`, if given, is added to.
   void run(const Batch& batch, std::span<const TaskOutput> outputs, StageTimes* times = nullptr);
+
+  /// From now on `observer` is called on the running thread before each linear layer of the
+  /// encoder, for calibration; an empty one ends that.
+  void observe_linears(LinearObserver observer) { observer_ = std::move(observer); }
 
   /// Tokens that go through all layers together (so that their activations stay in the L2 cache).
   int32_t block_tokens() const { return block_tokens_; }
@@ -86,6 +105,8 @@ class Replica {
   void run_head(const Head& head, const Matrix& pooled, Block block, const TaskOutput& output);
 
   void embed(const Batch& batch, Block block, int32_t tokens);
+  void observe(int32_t layer, const char* part, const Matrix& input, int32_t rows,
+               int32_t columns) const;
   void linear(const Linear& layer, const Matrix& input, const Matrix& output, int32_t rows,
               const void* next_weights, kernels::Fused fused = kernels::Fused::none) const;
   void add_norm(const Matrix& input, const Norm& norm, int32_t rows) const;
@@ -93,6 +114,7 @@ class Replica {
   const Weights* weights_;
   const kernels::KernelSet* kernels_;
   std::vector<model::Pooling> poolings_;
+  LinearObserver observer_;
   int32_t block_tokens_ = 0;
   int32_t block_sequences_ = 0;
   int32_t capacity_ = 0;  // tokens: a block, or one sequence longer than that

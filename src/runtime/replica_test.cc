@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/isa.h"
+#include "kernels/pack.h"
 #include "runtime/random_model.h"
 
 namespace tilewise::runtime {
@@ -220,6 +221,46 @@ TEST_P(EverySet, EveryLengthRunsAloneAndAmongOthers) {
     ASSERT_EQ(0, std::memcmp(alone[0].data(), &together[0][s * size_t(32)], 32 * sizeof(float)))
         << ids.size() << " tokens";
   }
+}
+
+// Calibration reads the inputs of every linear layer: all of them, once a block, with their values.
+TEST_P(EverySet, AnObserverSeesTheInputsOfEveryLinearLayer) {
+  const model::EncoderSpec spec = spec_of(60, 5, 100);
+  const RandomModel random = RandomModel::make(spec, 13);
+  const Opened opened(random, GetParam()->precision);
+  ASSERT_TRUE(opened.weights);
+  Replica replica = replica_of(opened, *GetParam());
+  const Sequences sequences({7, 12}, 4);
+  std::vector<std::string> seen;
+  std::vector<double> sums(19);  // of the last input of ffn_up, which layer normalisation made
+  replica.observe_linears([&](const LinearInput& input) {
+    seen.push_back(std::to_string(input.layer) + "." + input.part + ":" +
+                   std::to_string(input.columns));
+    ASSERT_EQ(input.count, 19);
+    ASSERT_EQ(input.is_fp32, GetParam()->precision == Precision::fp32);
+    if (std::string(input.part) != "ffn_up" || input.layer != 1) return;
+    for (int r = 0; r < input.count; ++r) {
+      const auto* row = static_cast<const std::byte*>(input.rows) + r * input.stride;
+      for (int i = 0; i < input.columns; ++i) {
+        const float value = input.is_fp32
+                                ? reinterpret_cast<const float*>(row)[i]
+                                : kernels::from_bf16(reinterpret_cast<const uint16_t*>(row)[i]);
+        const auto& norm = random.layers[1].attention_norm;
+        sums[r] += (value - norm.bias[i]) / norm.gain[i];
+      }
+    }
+  });
+  const Outputs watched = run(replica, sequences.batch(), spec);
+  const std::vector<std::string> expected = {
+      "0.qkv:60", "0.attention_output:60", "0.ffn_up:60", "0.ffn_down:100",
+      "1.qkv:60", "1.attention_output:60", "1.ffn_up:60", "1.ffn_down:100"};
+  EXPECT_EQ(seen, expected);
+  // Normalised values sum to 0; 60 roundings of at most 2^-9 of values up to 4, over a gain > 0.5.
+  for (const double sum : sums) EXPECT_LT(std::abs(sum), 60 * 4.0 / 512 / 0.5);
+  seen.clear();
+  replica.observe_linears({});
+  EXPECT_EQ(run(replica, sequences.batch(), spec), watched);
+  EXPECT_TRUE(seen.empty());
 }
 
 std::vector<const KernelSet*> every_set() {
