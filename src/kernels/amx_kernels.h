@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/attention.h"
+#include "kernels/int8.h"
 #include "kernels/linear.h"
 
 namespace tilewise::kernels {
@@ -15,20 +16,24 @@ namespace amx {
 void begin_pass();
 void end_pass();
 void linear(const LinearArgs& args);
+void int8_linear(const Int8LinearArgs& args);
 void attention(const AttentionArgs& args);
 size_t attention_scratch(int32_t longest, int32_t head_dim);
 
-/// 4 * rounds independent bf16 tile products.
-void multiply_tiles(int rounds);
+/// 4 * rounds independent tile products of bf16 and of u8 x s8.
+void multiply_bf16_tiles(int rounds);
+void multiply_int8_tiles(int rounds);
 
-/// The rate of multiply_tiles in FLOP/s, measured for about `seconds`. Outside a pass.
+/// The rates of these in FLOP/s and OP/s, measured for about `seconds`. Outside a pass.
 double bf16_peak(double seconds);
+double int8_peak(double seconds);
 }  // namespace amx
 
 namespace tile_model {
 void begin_pass();
 void end_pass();
 void linear(const LinearArgs& args);
+void int8_linear(const Int8LinearArgs& args);
 void attention(const AttentionArgs& args);
 size_t attention_scratch(int32_t longest, int32_t head_dim);
 }  // namespace tile_model

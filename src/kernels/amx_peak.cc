@@ -1,28 +1,35 @@
 // The most that the tile unit can do: products of tiles that never leave it.
-#include <algorithm>
-#include <chrono>
-
 #include "kernels/amx_kernels.h"
+#include "kernels/rate_of.h"
 
 namespace tilewise::kernels::amx {
+namespace {
 
-double bf16_peak(double seconds) {
-  using Clock = std::chrono::steady_clock;
-  constexpr int kRounds = 2000;
-  constexpr double kFlops = 4.0 * kRounds * (2 * 16 * 16 * 32);
-  begin_pass();
-  double best = 0;
-  const auto start = Clock::now();
-  std::chrono::duration<double> elapsed{};
-  while (elapsed.count() < seconds) {
-    const auto before = Clock::now();
-    multiply_tiles(kRounds);
-    const auto after = Clock::now();
-    best = std::max(best, kFlops / std::chrono::duration<double>(after - before).count());
-    elapsed = after - start;
-  }
-  end_pass();
-  return best;
+constexpr double kOperationsOfRound = 4 * 2 * 16 * 16;  // for one value of k
+
+double busy_bf16(int64_t rounds) {
+  multiply_bf16_tiles(static_cast<int>(rounds));
+  return static_cast<double>(rounds) * kOperationsOfRound * 32;
 }
+
+double busy_int8(int64_t rounds) {
+  multiply_int8_tiles(static_cast<int>(rounds));
+  return static_cast<double>(rounds) * kOperationsOfRound * 64;
+}
+
+/// `busy` runs between begin_pass and end_pass.
+template <double (*busy)(int64_t rounds)>
+double rate_in_a_pass(double seconds) {
+  begin_pass();
+  const double rate = rate_of<busy>(seconds);
+  end_pass();
+  return rate;
+}
+
+}  // namespace
+
+double bf16_peak(double seconds) { return rate_in_a_pass<busy_bf16>(seconds); }
+
+double int8_peak(double seconds) { return rate_in_a_pass<busy_int8>(seconds); }
 
 }  // namespace tilewise::kernels::amx

@@ -21,6 +21,7 @@ struct TileUnit {
   void (*begin_pass)();
   void (*end_pass)();
   LinearFn linear;
+  Int8LinearFn int8_linear;
   AttentionFn attention;
   AttentionScratchFn attention_scratch;
 };
@@ -29,14 +30,17 @@ inline const TileUnit kTileModel = {"model",
                                     tile_model::begin_pass,
                                     tile_model::end_pass,
                                     tile_model::linear,
+                                    tile_model::int8_linear,
                                     tile_model::attention,
                                     tile_model::attention_scratch};
 #if defined(__x86_64__)
-inline const TileUnit kTileHardware = {"hardware",  amx::begin_pass, amx::end_pass,
-                                       amx::linear, amx::attention,  amx::attention_scratch};
+inline const TileUnit kTileHardware = {
+    "hardware",       amx::begin_pass, amx::end_pass,         amx::linear,
+    amx::int8_linear, amx::attention,  amx::attention_scratch};
 inline bool has_amx() { return supports(cpu_features(), Isa::amx); }
 #else
-inline const TileUnit kTileHardware = {"hardware", nullptr, nullptr, nullptr, nullptr, nullptr};
+inline const TileUnit kTileHardware = {"hardware", nullptr, nullptr, nullptr,
+                                       nullptr,    nullptr, nullptr};
 inline bool has_amx() { return false; }
 #endif
 

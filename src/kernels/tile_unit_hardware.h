@@ -51,6 +51,13 @@ struct HardwareTiles {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kLeft), "i"(kRight));
   }
 
+  /// kSums (16 x 16 int32) += kLeft (16 x 64 uint8) * kRight (64 x 16 int8, four rows interleaved).
+  /// Sums wrap.
+  template <int kSums, int kLeft, int kRight>
+  static void multiply_add_u8_s8() {
+    asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kLeft), "i"(kRight));
+  }
+
  private:
   struct TileConfig {
     uint8_t palette = 1;

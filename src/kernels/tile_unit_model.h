@@ -1,6 +1,6 @@
 // A software model of the tile unit, bit for bit what the processor computes, so that every machine
 // tests the AMX kernels. Source: Intel Architecture Instruction Set Extensions Programming
-// Reference, chapter 3 (TDPBF16PS, TILELOADD, ...).
+// Reference, chapter 3 (TDPBF16PS, TDPBUSD, TILELOADD, ...).
 #pragma once
 
 #include <bit>
@@ -69,6 +69,23 @@ class ModelTiles {
       for (int column = 0; column < kRows; ++column) {
         const float both = flush(double{even[column]} + odd[column]);
         sums[column] = flush(double{flush(sums[column])} + both);
+      }
+      std::memcpy(tile<kSums>() + row * kRowBytes, sums, kRowBytes);
+    }
+  }
+
+  /// TDPBUSD: exact products, sums modulo 2^32.
+  template <int kSums, int kLeft, int kRight>
+  static void multiply_add_u8_s8() {
+    for (int row = 0; row < kRows; ++row) {
+      uint32_t sums[kRows];
+      std::memcpy(sums, tile<kSums>() + row * kRowBytes, kRowBytes);
+      const unsigned char* left = tile<kLeft>() + row * kRowBytes;
+      for (int k = 0; k < kRowBytes; ++k) {
+        const unsigned char* right = tile<kRight>() + k / 4 * kRowBytes + k % 4;
+        for (int column = 0; column < kRows; ++column) {
+          sums[column] += static_cast<uint32_t>(left[k] * static_cast<int8_t>(right[4 * column]));
+        }
       }
       std::memcpy(tile<kSums>() + row * kRowBytes, sums, kRowBytes);
     }

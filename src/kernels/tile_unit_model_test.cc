@@ -1,4 +1,4 @@
-// The model of the tile unit against the definition of TDPBF16PS, worked out by hand.
+// The model of the tile unit against the definitions of TDPBF16PS and TDPBUSD, worked out by hand.
 #include "kernels/tile_unit_model.h"
 
 #include <cmath>
@@ -72,6 +72,30 @@ TEST(TileUnitModel, MultipliesAndAddsWithOneRounding) {
   // fused step does not.
   float left[32] = {-0x1p63f, 0, 0x1p64f}, right[32] = {0x1p64f, 0, 0x1p64f};
   EXPECT_EQ(dot(0, left, right), 0x1p127f);
+}
+
+TEST(TileUnitModel, MultipliesUnsignedWithSignedBytes) {
+  // Row 3 of u8 with column 5 of s8; four values of k lie side by side in both.
+  alignas(64) int32_t sums[16][16] = {};
+  alignas(64) uint8_t left[16][64] = {};
+  alignas(64) int8_t right[16][64] = {};
+  int32_t expected = sums[3][5] = -7;
+  for (int k = 0; k < 64; ++k) {
+    const int a = k == 0 ? 255 : 4 * k, b = k == 0 ? -128 : 2 * k - 63;
+    left[3][k] = static_cast<uint8_t>(a);
+    right[k / 4][4 * 5 + k % 4] = static_cast<int8_t>(b);
+    expected += a * b;
+  }
+  ModelTiles::configure();
+  ModelTiles::load<0>(sums, 64);
+  ModelTiles::load<3>(left, 64);
+  ModelTiles::load<4>(right, 64);
+  ModelTiles::multiply_add_u8_s8<0, 3, 4>();
+  ModelTiles::store<0>(sums, 64);
+  ModelTiles::release();
+  EXPECT_EQ(sums[3][5], expected);
+  EXPECT_EQ(sums[3][4], 0);
+  EXPECT_EQ(sums[2][5], 0);
 }
 
 TEST(TileUnitModelDeathTest, FaultsWithoutConfiguration) {
