@@ -31,6 +31,15 @@ uint64_t read_xcr0() {
   return (uint64_t{high} << 32) | low;
 }
 
+std::string read_vendor() {
+  const Registers r = cpuid(0);
+  std::array<char, 12> text{};
+  std::memcpy(text.data(), &r.ebx, 4);
+  std::memcpy(text.data() + 4, &r.edx, 4);
+  std::memcpy(text.data() + 8, &r.ecx, 4);
+  return {text.data(), text.size()};
+}
+
 std::string read_brand() {
   std::array<char, 49> text{};  // 3 leaves of 16 bytes and a final zero
   for (uint32_t i = 0; i < 3; ++i) {
@@ -52,7 +61,10 @@ bool request_amx_permission() {
 
 CpuFeatures read_cpu_features() {
   CpuidAnswers a;
-  a.leaf1_ecx = cpuid(1).ecx;
+  a.vendor = read_vendor();
+  const Registers leaf1 = cpuid(1);
+  a.leaf1_eax = leaf1.eax;
+  a.leaf1_ecx = leaf1.ecx;
   const Registers leaf7 = cpuid(7);
   a.leaf7_ebx = leaf7.ebx;
   a.leaf7_ecx = leaf7.ecx;

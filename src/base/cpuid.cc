@@ -9,6 +9,26 @@ constexpr uint64_t kTileState = 0x3ull << 17;  // XTILECFG, XTILEDATA
 
 bool bit(uint32_t word, int index) { return ((word >> index) & 1u) != 0; }
 
+uint32_t family_of(uint32_t leaf1_eax) {
+  const uint32_t family = (leaf1_eax >> 8) & 0xf;
+  return family == 0xf ? family + ((leaf1_eax >> 20) & 0xff) : family;
+}
+
+/// Families 6 and 15 have 8 bits of it.
+uint32_t model_of(uint32_t leaf1_eax) {
+  return ((leaf1_eax >> 4) & 0xf) | ((leaf1_eax >> 12) & 0xf0);
+}
+
+/// Intel brought vdpbf16ps with Cooper Lake, at the full rate. From Sapphire Rapids on, which have
+/// AMX for it, it takes four times as long as an fp32 multiply-add and does two of them: measured
+/// there, a third slower than widening bf16 to fp32. On AMD (Zen 4, Zen 5) it is twice as fast.
+bool has_slow_avx512_bf16(const CpuidAnswers& a) {
+  constexpr uint32_t kCooperLakeModel = 0x55;  // shared with Skylake-SP and Cascade Lake
+  const bool is_cooper_lake =
+      family_of(a.leaf1_eax) == 6 && model_of(a.leaf1_eax) == kCooperLakeModel;
+  return a.vendor == "GenuineIntel" && !is_cooper_lake;
+}
+
 }  // namespace
 
 bool has_tile_state(uint64_t xcr0) { return (xcr0 & kTileState) == kTileState; }
@@ -32,6 +52,7 @@ CpuFeatures decode_cpuid(const CpuidAnswers& a) {
   cpu.avx512vl = avx512 && bit(a.leaf7_ebx, 31);
   cpu.avx512_vnni = avx512 && bit(a.leaf7_ecx, 11);
   cpu.avx512_bf16 = avx512 && bit(a.leaf7_1_eax, 5);
+  cpu.slow_avx512_bf16 = cpu.avx512_bf16 && has_slow_avx512_bf16(a);
   cpu.avx512_fp16 = avx512 && bit(a.leaf7_edx, 23);
   cpu.amx_bf16 = amx && bit(a.leaf7_edx, 22);
   cpu.amx_tile = amx && bit(a.leaf7_edx, 24);

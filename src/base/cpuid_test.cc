@@ -87,6 +87,33 @@ TEST(DecodeCpuid, EachBitIsItsOwnFeature) {
   }
 }
 
+// Vendor and signature (leaf 1, EAX) of real processors. vdpbf16ps is slow on Intel's since
+// Sapphire Rapids, whatever a virtual machine hides, and on no other.
+TEST(DecodeCpuid, SlowAvx512Bf16) {
+  const auto is_slow = [](const char* vendor, uint32_t signature) {
+    CpuidAnswers answers = full_processor(kAvx512, false);
+    answers.vendor = vendor;
+    answers.leaf1_eax = signature;
+    return decode_cpuid(answers).slow_avx512_bf16;
+  };
+  EXPECT_TRUE(is_slow("GenuineIntel", 0x000806f8)) << "Sapphire Rapids";
+  EXPECT_TRUE(is_slow("GenuineIntel", 0x000c06f2)) << "Emerald Rapids";
+  EXPECT_TRUE(is_slow("GenuineIntel", 0x000a06d1)) << "Granite Rapids";
+  EXPECT_TRUE(is_slow("GenuineIntel", 0x000a0671)) << "a virtual machine that says Rocket Lake";
+  EXPECT_FALSE(is_slow("GenuineIntel", 0x0005065b)) << "Cooper Lake";
+  EXPECT_FALSE(is_slow("AuthenticAMD", 0x00a10f11)) << "Zen 4 (Genoa)";
+  EXPECT_FALSE(is_slow("AuthenticAMD", 0x00b00f21)) << "Zen 5 (Turin)";
+  EXPECT_FALSE(is_slow("", 0)) << "an unknown processor";
+  // Family 15 counts on in the extended family, so this is no Cooper Lake but family 0x15.
+  EXPECT_TRUE(is_slow("GenuineIntel", 0x00650f5b));
+}
+
+TEST(DecodeCpuid, WithoutTheInstructionItIsNotSlow) {
+  CpuidAnswers answers;
+  answers.vendor = "GenuineIntel";
+  EXPECT_FALSE(decode_cpuid(answers).slow_avx512_bf16);
+}
+
 TEST(DecodeCpuid, KeepsTheName) {
   CpuidAnswers answers;
   answers.brand = "Some Processor 9000";

@@ -30,6 +30,8 @@ struct CpuFeatures {
   bool avx2 = false, fma = false, f16c = false, bmi2 = false, aes = false;
   bool avx512f = false, avx512bw = false, avx512cd = false, avx512dq = false, avx512vl = false;
   bool avx512_bf16 = false, avx512_vnni = false, avx_vnni = false, avx512_fp16 = false;
+  /// It has AVX512-BF16, but slower than fp32: Intel since Sapphire Rapids, where AMX is the fast way.
+  bool slow_avx512_bf16 = false;
   bool amx_tile = false, amx_bf16 = false, amx_int8 = false;
   bool neon = false, arm_bf16 = false, arm_dot = false;
   std::string name;  ///< "Intel(R) Xeon(R) Processor", for reports only

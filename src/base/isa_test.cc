@@ -98,37 +98,36 @@ TEST_P(SupportedIsas, AreThoseOfTheMachine) {
   for (const Isa isa : GetParam().isas) EXPECT_TRUE(supports(GetParam().cpu, isa));
 }
 
-constexpr Isa kPortable = Isa::portable, kAvx2 = Isa::avx2, kAvxVnni = Isa::avx_vnni, kAvx512 = Isa::avx512,
-              kVnni = Isa::avx512_vnni, kBf16 = Isa::avx512_bf16;
+constexpr Isa kPortable = Isa::portable, kAvx2 = Isa::avx2, kAvxVnni = Isa::avx_vnni,
+              kAvx512 = Isa::avx512, kVnni = Isa::avx512_vnni, kBf16 = Isa::avx512_bf16;
 
 // What the vendors' documents say of each core.
 INSTANTIATE_TEST_SUITE_P(
     Machines, SupportedIsas,
-    testing::Values(
-        Machine{"SandyBridge", CpuFeatures(), {kPortable}},
-        Machine{"Haswell", with_avx2(), {kPortable, kAvx2}},
-        Machine{"KnightsLanding", knights_landing(), {kPortable, kAvx2}},
-        Machine{"SkylakeX", skylake_x(), {kPortable, kAvx2, kAvx512}},
-        Machine{"CascadeLake", ice_lake(), {kPortable, kAvx2, kAvx512, kVnni}},
-        Machine{"IceLake", ice_lake(), {kPortable, kAvx2, kAvx512, kVnni}},
-        Machine{"CooperLake", zen4(), {kPortable, kAvx2, kAvx512, kVnni, kBf16}},
-        Machine{"AlderLake", alder_lake(), {kPortable, kAvx2, kAvxVnni}},
-        Machine{"SapphireRapids",
-                sapphire_rapids(),
-                {kPortable, kAvx2, kAvxVnni, kAvx512, kVnni, kBf16, Isa::amx}},
-        Machine{"GraniteRapids",
-                sapphire_rapids(),
-                {kPortable, kAvx2, kAvxVnni, kAvx512, kVnni, kBf16, Isa::amx}},
-        Machine{"SapphireRapidsWithoutAmxPermission",
-                sapphire_rapids_without_amx_permission(),
-                {kPortable, kAvx2, kAvxVnni, kAvx512, kVnni, kBf16}},
-        Machine{"AmxWithoutAvx512", amx_without_avx512(), {kPortable, kAvx2}},
-        Machine{"Zen2", with_avx2(), {kPortable, kAvx2}},
-        Machine{"Zen3", with_avx2(), {kPortable, kAvx2}},
-        Machine{"Zen4", zen4(), {kPortable, kAvx2, kAvx512, kVnni, kBf16}},
-        Machine{"Zen5", zen5(), {kPortable, kAvx2, kAvxVnni, kAvx512, kVnni, kBf16}},
-        Machine{"Graviton2", graviton2(), {kPortable, Isa::neon, Isa::neon_dot}},
-        Machine{"Graviton3", graviton3(), {kPortable, Isa::neon, Isa::neon_dot}}),
+    testing::Values(Machine{"SandyBridge", CpuFeatures(), {kPortable}},
+                    Machine{"Haswell", with_avx2(), {kPortable, kAvx2}},
+                    Machine{"KnightsLanding", knights_landing(), {kPortable, kAvx2}},
+                    Machine{"SkylakeX", skylake_x(), {kPortable, kAvx2, kAvx512}},
+                    Machine{"CascadeLake", ice_lake(), {kPortable, kAvx2, kAvx512, kVnni}},
+                    Machine{"IceLake", ice_lake(), {kPortable, kAvx2, kAvx512, kVnni}},
+                    Machine{"CooperLake", zen4(), {kPortable, kAvx2, kAvx512, kVnni, kBf16}},
+                    Machine{"AlderLake", alder_lake(), {kPortable, kAvx2, kAvxVnni}},
+                    Machine{"SapphireRapids",
+                            sapphire_rapids(),
+                            {kPortable, kAvx2, kAvxVnni, kAvx512, kVnni, kBf16, Isa::amx}},
+                    Machine{"GraniteRapids",
+                            sapphire_rapids(),
+                            {kPortable, kAvx2, kAvxVnni, kAvx512, kVnni, kBf16, Isa::amx}},
+                    Machine{"SapphireRapidsWithoutAmxPermission",
+                            sapphire_rapids_without_amx_permission(),
+                            {kPortable, kAvx2, kAvxVnni, kAvx512, kVnni, kBf16}},
+                    Machine{"AmxWithoutAvx512", amx_without_avx512(), {kPortable, kAvx2}},
+                    Machine{"Zen2", with_avx2(), {kPortable, kAvx2}},
+                    Machine{"Zen3", with_avx2(), {kPortable, kAvx2}},
+                    Machine{"Zen4", zen4(), {kPortable, kAvx2, kAvx512, kVnni, kBf16}},
+                    Machine{"Zen5", zen5(), {kPortable, kAvx2, kAvxVnni, kAvx512, kVnni, kBf16}},
+                    Machine{"Graviton2", graviton2(), {kPortable, Isa::neon, Isa::neon_dot}},
+                    Machine{"Graviton3", graviton3(), {kPortable, Isa::neon, Isa::neon_dot}}),
     [](const auto& param_info) { return param_info.param.name; });
 
 TEST(Supports, NeedsEveryFlagOfALevel) {
@@ -157,9 +156,8 @@ TEST(Supports, NeedsEveryFlagOfALevel) {
 }
 
 TEST(IsaNames, ReadBack) {
-  for (const Isa isa :
-       {Isa::portable, Isa::neon, Isa::neon_dot, Isa::avx2, Isa::avx_vnni, Isa::avx512,
-        Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx}) {
+  for (const Isa isa : {Isa::portable, Isa::neon, Isa::neon_dot, Isa::avx2, Isa::avx_vnni,
+                        Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx}) {
     EXPECT_EQ(parse_isa(name_of(isa)), isa);
   }
   EXPECT_STREQ(name_of(Isa::avx512_bf16), "avx512_bf16");
@@ -203,6 +201,22 @@ TEST(CpuFeatures, AgreeWithTheKernel) {
   EXPECT_LE(cpu.amx_tile, flags.contains("amx_tile"));
   EXPECT_LE(cpu.amx_bf16, flags.contains("amx_bf16"));
   EXPECT_LE(cpu.amx_int8, flags.contains("amx_int8"));
+}
+
+// Only Intel's are slow, and all of those with AMX are.
+TEST(CpuFeatures, SlowAvx512Bf16IsIntels) {
+#if !defined(__x86_64__)
+  GTEST_SKIP() << "vdpbf16ps is an x86 instruction";
+#endif
+  std::ifstream file("/proc/cpuinfo");
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  const auto contains = [&](const char* word) { return text.find(word) != std::string::npos; };
+  if (!contains("vendor_id")) GTEST_SKIP() << "/proc/cpuinfo names no vendor here";
+  if (cpu_features().slow_avx512_bf16) {
+    EXPECT_TRUE(contains("GenuineIntel"));
+  } else if (cpu_features().amx_tile) {
+    EXPECT_FALSE(contains("GenuineIntel"));
+  }
 }
 
 TEST(CpuFeatures, AreReadOnce) { EXPECT_EQ(&cpu_features(), &cpu_features()); }

@@ -329,13 +329,11 @@ class TileAttention {
   ScratchLayout layout_;
 };
 
-/// Whether tile_attention takes heads of this size.
-inline bool suits_tiles(int head_dim) { return head_dim == 32 || head_dim == 64; }
-
 inline size_t tile_attention_scratch(int longest, int head_dim) {
   return static_cast<size_t>(ScratchLayout(longest, head_dim).bytes);
 }
 
+/// For heads that tiles_suit_heads (tile_shapes.h).
 template <class Tiles>
 void tile_attention(const AttentionArgs& args) {
   int longest = 0;

@@ -1,6 +1,7 @@
 // attention.h for the AMX level on the software model of the tile unit: runs everywhere, for tests.
 #include "kernels/amx_kernels.h"
 #include "kernels/attention_amx-inl.h"
+#include "kernels/tile_shapes.h"
 #include "kernels/tile_unit_model.h"
 
 namespace tilewise::kernels {
@@ -13,13 +14,13 @@ size_t attention_scratch(int32_t longest, int32_t head_dim);
 namespace tile_model {
 
 void attention(const AttentionArgs& args) {
-  if (HWY_NAMESPACE::suits_tiles(args.head_dim))
+  if (tiles_suit_heads(args.head_dim))
     return HWY_NAMESPACE::tile_attention<ModelTiles>(args);
   portable::bf16::attention(args);
 }
 
 size_t attention_scratch(int32_t longest, int32_t head_dim) {
-  if (HWY_NAMESPACE::suits_tiles(head_dim))
+  if (tiles_suit_heads(head_dim))
     return HWY_NAMESPACE::tile_attention_scratch(longest, head_dim);
   return portable::bf16::attention_scratch(longest, head_dim);
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/rate_of.h"
+#include "kernels/tile_shapes.h"
 
 // The functions of every set in kernels.inc.
 #define TILEWISE_DECLARE_LINEAR_AND_ATTENTION \
@@ -76,6 +77,13 @@ std::string levels_of(model::Precision precision) {
   return levels.empty() ? "none" : levels;
 }
 
+/// Where a set further down the list is faster, only its own name brings it.
+bool is_allowed(const CpuFeatures& cpu, const KernelSet& set, std::optional<Isa> forced) {
+  if (forced && set.isa >= *forced) return set.isa == *forced;
+  const bool is_slow = set.isa == Isa::avx512_bf16 && cpu.slow_avx512_bf16;
+  return !is_slow;
+}
+
 }  // namespace
 
 std::span<const KernelSet> all_kernel_sets() { return kSets; }
@@ -90,8 +98,9 @@ Result<const KernelSet*> choose_kernels(const CpuFeatures& cpu, model::Precision
          .remedy = "Choose one of those that `tilewise devices` lists, or none"});
   }
   for (const KernelSet& set : kSets) {
-    const bool allowed = !forced || set.isa <= *forced;
-    if (set.precision == precision && allowed && supports(cpu, set.isa)) return &set;
+    if (set.precision == precision && supports(cpu, set.isa) && is_allowed(cpu, set, forced)) {
+      return &set;
+    }
   }
   return invalid_argument(
       {.what = std::string("there are no ") + name_of(precision) + " kernels" +
@@ -100,6 +109,10 @@ Result<const KernelSet*> choose_kernels(const CpuFeatures& cpu, model::Precision
        .expected =
            std::string("one of these for ") + name_of(precision) + ": " + levels_of(precision),
        .remedy = "Use another precision or instruction set"});
+}
+
+Isa attention_isa(const KernelSet& set, int32_t head_dim) {
+  return set.isa == Isa::amx && !tiles_suit_heads(head_dim) ? kVectorsBesideTiles : set.isa;
 }
 
 double measure_peak(const KernelSet& set, double seconds) { return set.peak(seconds); }

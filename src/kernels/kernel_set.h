@@ -17,7 +17,8 @@ namespace tilewise::kernels {
 /// All operations of one precision on one instruction set. The sets are constant and live as long
 /// as the program; every function of them is set.
 struct KernelSet {
-  Isa isa = Isa::portable;  ///< what runs: the instruction set of `linear` and `attention`
+  Isa isa = Isa::portable;  ///< what runs: the instruction set of `linear`, and of `attention` but
+                            ///< for what attention_isa says
   model::Precision precision = model::Precision::fp32;
   LinearFn linear = nullptr;
   LinearFn linear_fp32 = nullptr;  ///< fp32 in, weights and out: the heads of every precision
@@ -37,14 +38,20 @@ struct KernelSet {
 /// precision; src/kernels/kernels.inc is their list.
 std::span<const KernelSet> all_kernel_sets();
 
-/// The best set for this precision that `cpu` supports. `forced` means "at most this level": the
-/// best set whose instruction set is not above it. So one level forces a whole program although not
-/// every precision has kernels of its own there (fp32 has none on `amx` and runs on `avx512`);
-/// KernelSet::isa names what really runs. A pure function.
-/// Errors: unavailable_machine when this CPU lacks the level `forced` itself, invalid_argument when
-/// the build has no set of that precision at or under it (the message lists those that there are).
+/// The best set for this precision that `cpu` supports: the first of the list, but a set whose
+/// instruction is slow on this CPU (CpuFeatures::slow_avx512_bf16) only by its name. `forced` means
+/// "at most this level": the best set whose instruction set is not above it. So one level forces a
+/// whole program although not every precision has kernels of its own there (fp32 has none on `amx`
+/// and runs on `avx512`); KernelSet::isa names what really runs. A pure function: nothing of a
+/// batch decides, so that a sequence meets the same instructions in any company. Errors:
+/// unavailable_machine when this CPU lacks the level `forced` itself, invalid_argument when the
+/// build has no set of that precision at or under it (the message lists those that there are).
 Result<const KernelSet*> choose_kernels(const CpuFeatures& cpu, model::Precision precision,
                                         std::optional<Isa> forced = std::nullopt);
+
+/// The instruction set on which `set.attention` computes heads of this size: the set's own, but the
+/// tile unit takes only some sizes and leaves the others to vectors. A pure function.
+Isa attention_isa(const KernelSet& set, int32_t head_dim);
 
 /// Peak of one core for the instruction that `set.linear` is built on, in FLOP/s (2 a
 /// multiply-add), measured for about `seconds`. Call it only for sets that this CPU supports,
