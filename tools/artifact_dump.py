@@ -15,7 +15,8 @@ import sys
 from xxh3 import xxh3_64
 
 MAGIC = bytes.fromhex("8954574d0d0a1a0a")
-TYPES = {1: ("f32", 4), 2: ("bf16", 2), 3: ("bytes", 1)}
+TYPES = {1: ("f32", 4), 2: ("bf16", 2), 3: ("bytes", 1), 4: ("s8", 1), 5: ("s32", 4)}
+NEW_IN_2 = ("s8", "s32")
 LAYOUTS = {1: "rows", 2: "panels"}
 
 
@@ -36,7 +37,7 @@ def parse_header(data):
     require(len(data) >= 64 and data[:8] == MAGIC, "64 bytes that begin with the magic")
     names = ("version", "tensor_count", "file_bytes", "data_offset", "metadata_bytes", "table_offset", "name_bytes", "checksum")
     header = dict(zip(names, struct.unpack_from("<IIQQQQQQ", data, 8)))
-    require(header["version"] == 1, "version 1")
+    require(header["version"] in (1, 2), "version 1 or 2")
     require(header["file_bytes"] == len(data), "file_bytes is the size of the file")
     require(header["table_offset"] == up(64 + header["metadata_bytes"], 64), "the table follows the metadata")
     names_end = header["table_offset"] + 64 * header["tensor_count"] + header["name_bytes"]
@@ -66,7 +67,11 @@ def parse_metadata(data, header):
     text = data[64 : 64 + header["metadata_bytes"]].decode("utf-8")
     spelled = json.loads(text, parse_float=Number, parse_int=Number)
     require(canonical(spelled) == text, "canonical JSON")
-    return json.loads(text)
+    metadata = json.loads(text)
+    is_int8 = metadata["precision"] == "int8"
+    require((header["version"] == 2) == is_int8, "the version that the precision asks for")
+    require(("linears" in metadata) == ("calibration" in metadata) == is_int8, "linears and calibration for int8 alone")
+    return metadata
 
 
 def size_of(type_bytes, layout, shape):
@@ -92,6 +97,7 @@ def parse_tensors(data, header):
         require(first > 0 and (second > 0) == (rank == 2), f"{name}: shape")
         shape = [first, second][:rank]
         type_name, type_bytes = TYPES[kind]
+        require(header["version"] >= 2 or type_name not in NEW_IN_2, f"{name}: a type of version 1")
         require(size == size_of(type_bytes, LAYOUTS[layout], shape), f"{name}: data_bytes")
         require(offset == up(end, 64) and offset % 64 == 0, f"{name}: data_offset")
         require(not any(data[end:offset]), f"{name}: zeros before it")
@@ -108,10 +114,19 @@ def expected_tensors(metadata):
     encoder = metadata["encoder"]
     width, inner = encoder["hidden"], encoder["intermediate"]
     section = up(width, 32)
-    kind = {"fp32": "f32", "bf16": "bf16"}[metadata["precision"]]
+    kind = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}[metadata["precision"]]
+    stored = {layer["layer"]: layer for layer in metadata.get("linears", [])}
 
     def linear(name, type_name, outputs, inputs):
         return [(f"{name}.weight", type_name, "panels", [outputs, inputs]), (f"{name}.bias", "f32", "rows", [up(outputs, 32)])]
+
+    def encoder_linear(name, outputs, inputs):
+        if stored.get(name, {}).get("precision") != "int8":
+            return linear(name, kind, outputs, inputs)
+        padded = [up(outputs, 32)]
+        smooth = [(f"{name}.smooth", "f32", "rows", [up(inputs, 64)])] if stored[name]["smoothed"] else []
+        return [(f"{name}.weight", "s8", "panels", [outputs, inputs]), (f"{name}.scale", "f32", "rows", padded), (f"{name}.sums", "s32", "rows", padded),
+                *smooth, (f"{name}.bias", "f32", "rows", padded)]
 
     def norm(name):
         return [(f"{name}.gain", "f32", "rows", [width]), (f"{name}.bias", "f32", "rows", [width])]
@@ -125,9 +140,9 @@ def expected_tensors(metadata):
     result += norm("embeddings.norm")
     for i in range(encoder["layers"]):
         layer = f"layers.{i}."
-        result += linear(layer + "qkv", kind, 3 * section, width) + linear(layer + "attention_output", kind, width, section)
-        result += norm(layer + "attention_norm") + linear(layer + "ffn_up", kind, inner, width)
-        result += linear(layer + "ffn_down", kind, width, inner) + norm(layer + "ffn_norm")
+        result += encoder_linear(layer + "qkv", 3 * section, width) + encoder_linear(layer + "attention_output", width, section)
+        result += norm(layer + "attention_norm") + encoder_linear(layer + "ffn_up", inner, width)
+        result += encoder_linear(layer + "ffn_down", width, inner) + norm(layer + "ffn_norm")
     for task in metadata["tasks"]:
         outputs = {"binary": 1, "regression": 1, "embedding": 0}.get(task["kind"], len(task["labels"]))
         if task["dense"]:
@@ -141,14 +156,20 @@ def check_tensors(tensors, metadata):
     require(tensors[0]["name"] == "tokenizer" and tensors[0]["type"] == "bytes", "the tokenizer is the first tensor")
     found = [(t["name"], t["type"], t["layout"], t["shape"]) for t in tensors[1:]]
     require(found == expected_tensors(metadata), "the tensors that the metadata call for, in order")
+    names = [t["name"].removesuffix(".weight") for t in tensors if t["name"].startswith("layers.") and t["name"].endswith(".weight")]
+    require("linears" not in metadata or [layer["layer"] for layer in metadata["linears"]] == names, "linears for every linear layer, in order")
 
 
 def values_of(data, tensor):
-    """The tensor's rows, as floats (or integers for bytes); padding must be zero."""
+    """The tensor's rows, as floats (integers for bytes, s8 and s32); padding must be zero."""
     raw = data[tensor["offset"] : tensor["offset"] + tensor["bytes"]]
     if tensor["type"] == "bytes":
         return [list(raw)]
-    if tensor["type"] == "f32":
+    if tensor["type"] == "s8":
+        flat = list(struct.unpack(f"<{len(raw)}b", raw))
+    elif tensor["type"] == "s32":
+        flat = list(struct.unpack(f"<{len(raw) // 4}i", raw))
+    elif tensor["type"] == "f32":
         flat = list(struct.unpack(f"<{len(raw) // 4}f", raw))
     else:
         halves = struct.unpack(f"<{len(raw) // 2}H", raw)
@@ -158,10 +179,10 @@ def values_of(data, tensor):
         return [flat]
     if tensor["layout"] == "rows":
         return [flat[r * depth : (r + 1) * depth] for r in range(rows)]
-    element = 4 if tensor["type"] == "f32" else 2
+    element = dict(TYPES.values())[tensor["type"]]
     per_step = 4 // element
     padded_rows, padded_depth = up(rows, 32), up(depth, 64 // element)
-    table = [[0.0] * padded_depth for _ in range(padded_rows)]
+    table = [[0] * padded_depth for _ in range(padded_rows)]
     for c in range(padded_rows):
         for i in range(padded_depth):
             step = (c // 32) * (padded_depth // per_step) + i // per_step
@@ -193,7 +214,7 @@ def main():
             json.dump({"header": header, "metadata": metadata, "tensors": tensors}, sys.stdout, ensure_ascii=False, indent=1)
         print()
     except Broken as rule:
-        sys.exit(f"{arguments.file}: not an artifact of format version 1: it lacks {rule}")
+        sys.exit(f"{arguments.file}: not an artifact of format version 1 or 2: it lacks {rule}")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,15 @@ std::optional<uint64_t> product(uint64_t a, uint64_t b) {
 
 }  // namespace
 
+uint32_t version_of(model::Precision precision) {
+  return precision == model::Precision::int8 ? 2 : 1;
+}
+
+bool is_known_type(DataType type, uint32_t version) {
+  return element_bytes(type) != 0 &&
+         (version >= 2 || (type != DataType::s8 && type != DataType::s32));
+}
+
 uint64_t hash(std::span<const std::byte> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
 uint64_t front_checksum(std::span<const std::byte> front) {
@@ -66,7 +75,9 @@ std::optional<uint64_t> data_bytes(DataType type, Layout layout, std::span<const
       return elements ? product(*elements, size) : std::nullopt;
     }
     case Layout::panels: {
-      if (type == DataType::bytes || shape.size() != 2) return std::nullopt;
+      const bool is_weight =
+          type == DataType::f32 || type == DataType::bf16 || type == DataType::s8;
+      if (!is_weight || shape.size() != 2) return std::nullopt;
       return product(round_up(first, kPanelColumns), round_up(second * size, kStepBytes));
     }
   }

@@ -19,7 +19,7 @@ namespace tilewise::artifact::format {
 static_assert(std::endian::native == std::endian::little, "tensors are used where they lie");
 
 inline constexpr std::array<uint8_t, 8> kMagic = {0x89, 'T', 'W', 'M', '\r', '\n', 0x1a, '\n'};
-inline constexpr uint32_t kVersion = 1;
+inline constexpr uint32_t kVersion = 2;  // the newest that this code reads
 inline constexpr uint64_t kAlignment = 64;
 
 inline constexpr uint64_t kMaxMetadataBytes = uint64_t{1} << 26;
@@ -29,7 +29,7 @@ inline constexpr int64_t kMaxDimension = int64_t{1} << 40;
 
 struct Header {
   std::array<uint8_t, 8> magic = kMagic;
-  uint32_t version = kVersion;
+  uint32_t version = 0;
   uint32_t tensor_count = 0;
   uint64_t file_bytes = 0;
   uint64_t data_offset = 0;
@@ -57,6 +57,12 @@ static_assert(sizeof(Entry) == 64 && offsetof(Entry, reserved) == 56);
 constexpr uint64_t round_up(uint64_t value, uint64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
+
+/// The lowest version that can express such a model: the one that its file has.
+uint32_t version_of(model::Precision precision);
+
+/// Whether files of this version may hold such tensors.
+bool is_known_type(DataType type, uint32_t version);
 
 /// XXH3-64.
 uint64_t hash(std::span<const std::byte> bytes);

@@ -1,5 +1,5 @@
-// The artifact that testdata/make_golden.py wrote from FORMAT.md, and what it holds. For the tests
-// of this folder.
+// The artifacts that testdata/make_golden.py wrote from FORMAT.md, and what they hold. For the
+// tests of this folder.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,14 @@
 namespace tilewise::artifact {
 
 inline const std::string kGoldenPath = TILEWISE_SOURCE_DIR "/src/artifact/testdata/golden_v1.bin";
+inline const std::string kGoldenInt8Path =
+    TILEWISE_SOURCE_DIR "/src/artifact/testdata/golden_v2.bin";
+
+inline std::string golden_digits() {
+  std::string digits;
+  for (int i = 0; i < 4; ++i) digits += "0123456789abcdef";
+  return digits;
+}
 
 inline Metadata golden_metadata() {
   using namespace model;
@@ -57,9 +65,25 @@ inline Metadata golden_metadata() {
   vector.task.normalize = true;
   metadata.tasks = {duplicate, intent, vector};
   metadata.numerics = {{"linear", "bf16"}, {"heads", "fp32"}};
-  std::string digits;
-  for (int i = 0; i < 4; ++i) digits += "0123456789abcdef";
-  metadata.provenance = {.architecture = "BertModel", .sources = {{"model.safetensors", digits}}};
+  metadata.provenance = {.architecture = "BertModel",
+                         .sources = {{"model.safetensors", golden_digits()}}};
+  return metadata;
+}
+
+inline Metadata golden_int8_metadata() {
+  using enum model::Precision;
+  Metadata metadata = golden_metadata();
+  metadata.precision = int8;
+  const auto linear = [](const char* layer, model::Precision precision, bool is_smoothed,
+                         std::optional<float> floor, std::optional<float> error) {
+    return LinearPrecision{layer, precision, is_smoothed, floor, error};
+  };
+  metadata.linears = {linear("layers.0.qkv", int8, true, {}, 0.0123f),
+                      linear("layers.0.attention_output", bf16, false, {}, 0.25f),
+                      linear("layers.0.ffn_up", int8, false, {}, {}),
+                      linear("layers.0.ffn_down", int8, false, -0.17f, 0.0f)};
+  metadata.calibration = {{.task = "intent", .rows = 2, .sha256 = golden_digits(), .error = 0.02f},
+                          {.task = "vector", .rows = 1, .sha256 = {}, .error = 0}};
   return metadata;
 }
 
@@ -78,6 +102,17 @@ inline std::vector<OutputTensor> golden_tensors() {
       {"\u00e9", DataType::f32, Layout::rows, {5}, {bytes.begin(), bytes.end()}},
       {"panels", DataType::bf16, Layout::panels, {33, 5}, golden_pattern(4096)},
       {"panels.f32", DataType::f32, Layout::panels, {1, 17}, golden_pattern(4096)},
+  };
+}
+
+inline std::vector<OutputTensor> golden_int8_tensors() {
+  const std::vector<int32_t> values = {1, INT32_MIN, INT32_MAX};
+  const auto bytes = std::as_bytes(std::span(values));
+  return {
+      {"tokenizer", DataType::bytes, Layout::rows, {70}, golden_pattern(70)},
+      {"panels", DataType::s8, Layout::panels, {33, 65}, golden_pattern(8192)},
+      {"sums", DataType::s32, Layout::rows, {3}, {bytes.begin(), bytes.end()}},
+      {"bytes", DataType::s8, Layout::rows, {3, 5}, golden_pattern(15)},
   };
 }
 

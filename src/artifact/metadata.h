@@ -34,10 +34,22 @@ struct TaskEntry {
 struct LinearPrecision {
   std::string layer;  ///< its tensors' name without ".weight": "layers.0.qkv"
   model::Precision precision = model::Precision::int8;  ///< int8, or bf16 where int8 costs too much
-  bool is_smoothed = false;          ///< int8: there is a tensor LAYER.smooth
-  std::optional<float> input_floor;  ///< int8: inputs are quantised upwards from here; nullopt: around 0
-  std::optional<float> error;        ///< of the int8 output: RMS error / RMS value on calibration rows
+  bool is_smoothed = false;                             ///< int8: there is a tensor LAYER.smooth
+  /// int8: inputs are quantised upwards from here; nullopt: around 0.
+  std::optional<float> input_floor = {};
+  /// Of the layer's output in int8, also where it stays bf16: RMS error / RMS value on the
+  /// calibration rows. nullopt: not calibrated.
+  std::optional<float> error = {};
   bool operator==(const LinearPrecision&) const = default;
+};
+
+/// The rows of one task that int8 was calibrated with.
+struct CalibrationRows {
+  std::string task;
+  int32_t rows = 0;                        ///< how many were used
+  std::optional<std::string> sha256 = {};  ///< of their file; nullopt: they came from memory
+  float error = 0;  ///< of the task's outputs in int8 on these rows: RMS error / RMS value
+  bool operator==(const CalibrationRows&) const = default;
 };
 
 struct Metadata {
@@ -46,8 +58,9 @@ struct Metadata {
   std::vector<TaskEntry> tasks;
   model::Provenance provenance;
   std::vector<OperatorPrecision> numerics;
-  std::vector<LinearPrecision> linears;  ///< precision int8: all of the encoder, in order; else none
-  std::string compiler;  ///< "tilewise 0.1.0"
+  std::vector<LinearPrecision> linears;      ///< int8: all of the encoder, in order; else none
+  std::vector<CalibrationRows> calibration;  ///< int8: one a task, none twice
+  std::string compiler;                      ///< "tilewise 0.1.0"
   bool operator==(const Metadata&) const = default;
 };
 

@@ -9,6 +9,7 @@
 #include <simdjson.h>
 
 #include "artifact/metadata.h"
+#include "artifact/schema.h"
 
 namespace tilewise::artifact {
 namespace {
@@ -79,6 +80,18 @@ Status check_characters(const std::string& where, std::string_view text,
 
 Status check_finite(const std::string& where, float value) {
   return std::isfinite(value) ? Status() : wrong(where, "a finite number", fmt::to_string(value));
+}
+
+/// A relative RMS error.
+Status check_error(const std::string& where, float value) {
+  return std::isfinite(value) && value >= 0
+             ? Status()
+             : wrong(where, "a finite number, at least 0", fmt::to_string(value));
+}
+
+Status check_sha256(const std::string& where, std::string_view digits) {
+  TILEWISE_RETURN_IF_ERROR(check_text(where, digits, kSha256Digits, kSha256Digits));
+  return check_characters(where, digits, {kDigits, "abcdef"});
 }
 
 Status check_encoder(const EncoderSpec& spec) {
@@ -236,6 +249,70 @@ Status check_numerics(const std::vector<OperatorPrecision>& numerics) {
   return {};
 }
 
+/// The runtime relies on it: the layers by their names, each in a type that it has kernels for.
+Status check_linears(const Metadata& metadata) {
+  const std::vector<LinearLayer> layers = linear_layers(metadata.spec);
+  if (metadata.linears.size() != layers.size()) {
+    return wrong("linears", fmt::format("the {} linear layers of the encoder", layers.size()),
+                 fmt::to_string(metadata.linears.size()));
+  }
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const LinearPrecision& linear = metadata.linears[i];
+    const std::string where = fmt::format("linears[{}]", i);
+    const bool is_int8 = linear.precision == Precision::int8;
+    if (linear.layer != layers[i].name) {
+      return wrong(where + ".layer", layers[i].name, fmt::format("\"{}\"", linear.layer));
+    }
+    if (!is_int8 && linear.precision != Precision::bf16) {
+      return wrong(where + ".precision", "int8 or bf16", name_of(linear.precision));
+    }
+    if (is_int8 && layers[i].inputs > kMaxInt8Inputs) {
+      return wrong(where + ".precision", fmt::format("bf16 for over {} inputs", kMaxInt8Inputs),
+                   "int8");
+    }
+    if (!is_int8 && (linear.is_smoothed || linear.input_floor)) {
+      return wrong(where, "no smoothing and no floor for bf16", "one");
+    }
+    if (linear.input_floor) {
+      TILEWISE_RETURN_IF_ERROR(check_finite(where + ".input_floor", *linear.input_floor));
+    }
+    if (linear.error) TILEWISE_RETURN_IF_ERROR(check_error(where + ".error", *linear.error));
+  }
+  return {};
+}
+
+Status check_calibration(const Metadata& metadata) {
+  std::unordered_set<std::string_view> seen;
+  for (size_t i = 0; i < metadata.calibration.size(); ++i) {
+    const CalibrationRows& calibration = metadata.calibration[i];
+    const std::string where = fmt::format("calibration[{}]", i);
+    const bool is_task = std::ranges::any_of(metadata.tasks, [&](const TaskEntry& entry) {
+      return entry.task.name == calibration.task;
+    });
+    if (!is_task || !seen.insert(calibration.task).second) {
+      return wrong(where + ".task", "a task of the model, each once",
+                   fmt::format("\"{}\"", calibration.task));
+    }
+    TILEWISE_RETURN_IF_ERROR(check_range(where + ".rows", calibration.rows, 1, INT32_MAX));
+    if (calibration.sha256) {
+      TILEWISE_RETURN_IF_ERROR(check_sha256(where + ".sha256", *calibration.sha256));
+    }
+    TILEWISE_RETURN_IF_ERROR(check_error(where + ".error", calibration.error));
+  }
+  return {};
+}
+
+/// `linears` and `calibration` are of int8 models alone.
+Status check_int8(const Metadata& metadata) {
+  if (metadata.precision == Precision::int8) {
+    TILEWISE_RETURN_IF_ERROR(check_linears(metadata));
+    return check_calibration(metadata);
+  }
+  if (metadata.linears.empty() && metadata.calibration.empty()) return {};
+  return wrong(metadata.linears.empty() ? "calibration" : "linears",
+               fmt::format("none for a model in {}", name_of(metadata.precision)), "some");
+}
+
 Status check_provenance(const model::Provenance& provenance) {
   TILEWISE_RETURN_IF_ERROR(
       check_text("provenance.architecture", provenance.architecture, 0, kMaxNoteBytes));
@@ -251,10 +328,7 @@ Status check_provenance(const model::Provenance& provenance) {
       return wrong(where + ".file", "a path inside the checkpoint's folder",
                    fmt::format("\"{}\"", source.file));
     }
-    TILEWISE_RETURN_IF_ERROR(
-        check_text(where + ".sha256", source.sha256, kSha256Digits, kSha256Digits));
-    TILEWISE_RETURN_IF_ERROR(
-        check_characters(where + ".sha256", source.sha256, {kDigits, "abcdef"}));
+    TILEWISE_RETURN_IF_ERROR(check_sha256(where + ".sha256", source.sha256));
   }
   return {};
 }
@@ -263,12 +337,10 @@ Status check_provenance(const model::Provenance& provenance) {
 
 Status validate(const Metadata& metadata) {
   TILEWISE_RETURN_IF_ERROR(check_text("compiler", metadata.compiler, 1, kMaxNameBytes));
-  if (metadata.precision == Precision::int8) {
-    return wrong("precision", "fp32 or bf16", name_of(metadata.precision));
-  }
   TILEWISE_RETURN_IF_ERROR(check_encoder(metadata.spec));
   TILEWISE_RETURN_IF_ERROR(check_tasks(metadata));
   TILEWISE_RETURN_IF_ERROR(check_numerics(metadata.numerics));
+  TILEWISE_RETURN_IF_ERROR(check_int8(metadata));
   return check_provenance(metadata.provenance);
 }
 

@@ -56,6 +56,31 @@ std::string to_json(const TaskEntry& entry) {
       json_number(task.temperature), out_of_scope, task.normalize, dense);
 }
 
+std::string to_json(const LinearPrecision& linear) {
+  const auto number_or_null = [](const std::optional<float>& value) {
+    return value ? json_number(*value) : std::string("null");
+  };
+  return fmt::format(R"({{"layer":{},"precision":"{}","smoothed":{},"input_floor":{},"error":{}}})",
+                     json_text(linear.layer), name_of(linear.precision), linear.is_smoothed,
+                     number_or_null(linear.input_floor), number_or_null(linear.error));
+}
+
+std::string to_json(const CalibrationRows& calibration) {
+  return fmt::format(R"({{"task":{},"rows":{},"sha256":{},"error":{}}})",
+                     json_text(calibration.task), calibration.rows,
+                     calibration.sha256 ? json_text(*calibration.sha256) : "null",
+                     json_number(calibration.error));
+}
+
+/// What only an int8 model has; it begins with a comma.
+std::string int8_keys(const Metadata& metadata) {
+  if (metadata.precision != model::Precision::int8) return {};
+  return fmt::format(
+      R"(,"linears":{},"calibration":{})",
+      array(metadata.linears, [](const LinearPrecision& linear) { return to_json(linear); }),
+      array(metadata.calibration, [](const CalibrationRows& rows) { return to_json(rows); }));
+}
+
 std::string to_json(const model::Provenance& provenance) {
   const auto source = [](const model::Provenance::Source& s) {
     return fmt::format(R"({{"file":{},"sha256":{}}})", json_text(s.file), json_text(s.sha256));
@@ -73,9 +98,10 @@ std::string to_json(const Metadata& metadata) {
                        json_text(p.stored_as));
   };
   return fmt::format(
-      R"({{"compiler":{},"precision":"{}","encoder":{},"tasks":{},"numerics":{},"provenance":{}}})",
+      R"({{"compiler":{},"precision":"{}","encoder":{},"tasks":{},"numerics":{}{},"provenance":{}}})",
       json_text(metadata.compiler), name_of(metadata.precision), to_json(metadata.spec),
-      array(metadata.tasks, task), array(metadata.numerics, line), to_json(metadata.provenance));
+      array(metadata.tasks, task), array(metadata.numerics, line), int8_keys(metadata),
+      to_json(metadata.provenance));
 }
 
 }  // namespace tilewise::artifact

@@ -266,11 +266,36 @@ model::Provenance read_provenance(const element& value, std::string where, Statu
 
 Precision read_precision(ObjectReader& in) {
   const std::string name = in.text("precision");
-  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+  for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8}) {
     if (name == name_of(precision)) return precision;
   }
-  in.fail("precision", "\"fp32\" or \"bf16\"", json_text(name));
+  in.fail(in.path("precision"), "\"fp32\", \"bf16\" or \"int8\"", json_text(name));
   return Precision::fp32;
+}
+
+LinearPrecision read_linear(const element& value, std::string where, Status& error) {
+  ObjectReader in(value, std::move(where), error);
+  LinearPrecision linear;
+  linear.layer = in.text("layer");
+  linear.precision = read_precision(in);
+  linear.is_smoothed = in.boolean("smoothed");
+  linear.input_floor = in.optional_real("input_floor");
+  linear.error = in.optional_real("error");
+  in.finish();
+  return linear;
+}
+
+CalibrationRows read_calibration(const element& value, std::string where, Status& error) {
+  ObjectReader in(value, std::move(where), error);
+  CalibrationRows calibration;
+  calibration.task = in.text("task");
+  calibration.rows = in.integer("rows");
+  if (const auto found = in.optional_value("sha256")) {
+    calibration.sha256 = in.text_of(found, in.path("sha256"));
+  }
+  calibration.error = in.real("error");
+  in.finish();
+  return calibration;
 }
 
 Metadata read_metadata(const element& value, Status& error) {
@@ -290,6 +315,14 @@ Metadata read_metadata(const element& value, Status& error) {
         {.operators = line.text("operators"), .stored_as = line.text("stored_as")});
     line.finish();
   });
+  if (metadata.precision == Precision::int8) {
+    in.each("linears", [&](const element& item, std::string at) {
+      metadata.linears.push_back(read_linear(item, std::move(at), error));
+    });
+    in.each("calibration", [&](const element& item, std::string at) {
+      metadata.calibration.push_back(read_calibration(item, std::move(at), error));
+    });
+  }
   if (const auto found = in.value("provenance")) {
     metadata.provenance = read_provenance(*found, "provenance", error);
   }

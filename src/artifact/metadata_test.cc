@@ -58,6 +58,29 @@ TEST(MetadataTest, RoundTripOfEveryName) {
   }
 }
 
+TEST(MetadataTest, RoundTripOfInt8) {
+  const Metadata metadata = golden_int8_metadata();
+  ASSERT_TRUE(validate(metadata).ok()) << validate(metadata).message();
+  const std::string json = to_json(metadata);
+  const auto parsed = parse_metadata(json);
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message();
+  EXPECT_EQ(*parsed, metadata);
+
+  const auto error = [](const std::string& text) {
+    return parse_metadata(text).status().message();
+  };
+  EXPECT_THAT(error(replaced(json, "\"smoothed\":true", "\"smoothed\":1")),
+              HasSubstr("linears[0].smoothed"));
+  EXPECT_THAT(error(replaced(json, "\"error\":0.0123", "\"error\":\"\"")),
+              HasSubstr("linears[0].error"));
+  EXPECT_THAT(error(replaced(json, "\"error\":0.02", "\"error\":null")),
+              HasSubstr("calibration[0].error"));
+  EXPECT_THAT(error(replaced(json, "\"rows\":2", "\"rows\":2.0")),
+              HasSubstr("calibration[0].rows"));
+  EXPECT_THAT(error(replaced(json, "\"layers.0.ffn_up\"", "7")), HasSubstr("linears[2].layer"));
+  EXPECT_THAT(error(replaced(json, "\"int8\"", "\"bf16\"")), HasSubstr("keys"));
+}
+
 TEST(MetadataTest, FloatsComeBackExactly) {
   Metadata metadata = golden_metadata();
   std::vector<float> values = {
@@ -121,7 +144,8 @@ TEST(MetadataTest, OnlyTheCanonicalFormIsRead) {
   EXPECT_THAT(error(replaced(json, "\"normalize\":false", "\"normalize\":0")),
               HasSubstr("normalize"));
   EXPECT_THAT(error(replaced(json, "\"binary\"", "\"ternary\"")), HasSubstr("tasks[0].kind"));
-  EXPECT_THAT(error(replaced(json, "\"bf16\"", "\"int8\"")), HasSubstr("precision"));
+  EXPECT_THAT(error(replaced(json, "\"bf16\"", "\"int4\"")), HasSubstr("precision"));
+  EXPECT_THAT(error(replaced(json, "\"bf16\"", "\"int8\"")), HasSubstr("linears"));
   EXPECT_THAT(error(replaced(json, "logsumexp", "energy")), HasSubstr("out_of_scope.score"));
   EXPECT_THAT(error(replaced(json, "[\"title\",", "[\"title\",\"a\",")),
               HasSubstr("a name and a prefix"));
@@ -147,7 +171,9 @@ TEST(MetadataTest, EveryRangeIsChecked) {
   const std::vector<Wrong> cases = {
       {"compiler", [](Metadata& m) { m.compiler.clear(); }},
       {"compiler", [](Metadata& m) { m.compiler = std::string(65, 'a'); }},
-      {"precision", [](Metadata& m) { m.precision = model::Precision::int8; }},
+      {"linears", [](Metadata& m) { m.precision = model::Precision::int8; }},
+      {"linears", [](Metadata& m) { m.linears = golden_int8_metadata().linears; }},
+      {"calibration", [](Metadata& m) { m.calibration = golden_int8_metadata().calibration; }},
       {"encoder.family", [](Metadata& m) { m.spec.family = ""; }},
       {"encoder.family", [](Metadata& m) { m.spec.family = "BERT"; }},
       {"encoder.vocab_size", [](Metadata& m) { m.spec.vocab_size = 0; }},
@@ -238,6 +264,39 @@ TEST(MetadataTest, EveryRangeIsChecked) {
     EXPECT_NE(status.problem().expected, "") << "case " << i;
     EXPECT_NE(status.problem().found, "") << "case " << i;
   }
+}
+
+TEST(MetadataTest, EveryRangeOfInt8IsChecked) {
+  using enum model::Precision;
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<Wrong> cases = {
+      {"linears", [](Metadata& m) { m.linears.pop_back(); }},
+      {"linears", [](Metadata& m) { m.linears.push_back(m.linears[0]); }},
+      {"linears[0].layer", [](Metadata& m) { std::swap(m.linears[0], m.linears[2]); }},
+      {"linears[3].layer", [](Metadata& m) { m.linears[3].layer = "layers.0.qkv"; }},
+      {"linears[2].precision", [](Metadata& m) { m.linears[2].precision = fp32; }},
+      {"linears[3].precision", [](Metadata& m) { m.spec.intermediate = 65537; }},
+      {"linears[1]", [](Metadata& m) { m.linears[1].is_smoothed = true; }},
+      {"linears[1]", [](Metadata& m) { m.linears[1].input_floor = 0.0f; }},
+      {"linears[3].input_floor", [=](Metadata& m) { m.linears[3].input_floor = kNan; }},
+      {"linears[0].error", [](Metadata& m) { m.linears[0].error = -0.1f; }},
+      {"linears[0].error", [=](Metadata& m) { m.linears[0].error = kNan; }},
+      {"calibration[1].task", [](Metadata& m) { m.calibration[1].task = "intent"; }},
+      {"calibration[1].task", [](Metadata& m) { m.calibration[1].task = "nothing"; }},
+      {"calibration[0].rows", [](Metadata& m) { m.calibration[0].rows = 0; }},
+      {"calibration[0].sha256", [](Metadata& m) { m.calibration[0].sha256 = "0"; }},
+      {"calibration[0].error", [=](Metadata& m) { m.calibration[0].error = kNan; }},
+  };
+  for (size_t i = 0; i < cases.size(); ++i) {
+    Metadata metadata = golden_int8_metadata();
+    cases[i].change(metadata);
+    const Status status = validate(metadata);
+    EXPECT_EQ(status.code(), StatusCode::invalid_input) << "case " << i << ", " << cases[i].field;
+    EXPECT_EQ(status.problem().where, cases[i].field) << "case " << i;
+  }
+  Metadata metadata = golden_int8_metadata();
+  metadata.spec.intermediate = 65536;
+  EXPECT_TRUE(validate(metadata).ok());
 }
 
 }  // namespace

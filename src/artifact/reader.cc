@@ -135,7 +135,7 @@ class Opener {
   }
 
   Status check_version() const {
-    if (header_.version == format::kVersion) return {};
+    if (header_.version >= 1 && header_.version <= format::kVersion) return {};
     if (header_.version == 0) return corrupted("header, version", "1 or more", "0");
     return unsupported({.what = "The artifact was written by a newer tilewise",
                         .where = artifact_->name_,
@@ -193,6 +193,12 @@ class Opener {
     auto metadata =
         parse_metadata(as_text(bytes().subspan(sizeof(Header), header_.metadata_bytes)));
     if (metadata.ok()) {
+      const uint32_t due = format::version_of(metadata->precision);
+      if (header_.version != due) {
+        return corrupted("header, version",
+                         fmt::format("{} for a model in {}", due, name_of(metadata->precision)),
+                         fmt::to_string(header_.version));
+      }
       artifact_->metadata_ = std::move(*metadata);
       return {};
     }
@@ -255,7 +261,9 @@ class Opener {
       }
       view.shape.push_back(static_cast<int64_t>(entry.shape[i]));
     }
-    const auto expected = format::data_bytes(view.type, view.layout, view.shape);
+    const auto expected = format::is_known_type(view.type, header_.version)
+                              ? format::data_bytes(view.type, view.layout, view.shape)
+                              : std::nullopt;
     if (!expected) {
       return corrupted(part, "a type, layout and shape that go together",
                        fmt::format("type {}, layout {}, shape [{}]", entry.type, entry.layout,

@@ -47,31 +47,49 @@ class ReaderTest : public ::testing::Test {
     image.put(kChecksumAt, format::front_checksum(image.first(image.get<uint64_t>(kDataOffsetAt))));
   }
 
+  static void expect_golden(const std::string& path, const Metadata& metadata,
+                            const std::vector<OutputTensor>& expected) {
+    SCOPED_TRACE(path);
+    const auto artifact = Artifact::open(path);
+    ASSERT_TRUE(artifact.ok()) << artifact.status().message();
+    EXPECT_EQ((*artifact)->metadata(), metadata);
+    const auto tensors = (*artifact)->tensors();
+    ASSERT_EQ(tensors.size(), expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      SCOPED_TRACE(expected[i].name);
+      EXPECT_EQ(tensors[i].name, expected[i].name);
+      EXPECT_EQ(tensors[i].type, expected[i].type);
+      EXPECT_EQ(tensors[i].layout, expected[i].layout);
+      EXPECT_EQ(tensors[i].shape, expected[i].shape);
+      EXPECT_EQ(std::vector(tensors[i].data.begin(), tensors[i].data.end()), expected[i].data);
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(tensors[i].data.data()) % 64, 0U);
+      EXPECT_EQ((*artifact)->find(expected[i].name), &tensors[i]);
+    }
+    EXPECT_EQ((*artifact)->find("panel"), nullptr);
+    EXPECT_EQ((*artifact)->find(""), nullptr);
+    EXPECT_TRUE((*artifact)->verify().ok());
+    EXPECT_EQ((*artifact)->name(), path);
+  }
+
   std::vector<std::byte> golden_;
 };
 
 TEST_F(ReaderTest, ReadsWhatWasWrittenByHand) {
-  const auto artifact = Artifact::open(kGoldenPath);
-  ASSERT_TRUE(artifact.ok()) << artifact.status().message();
-  EXPECT_EQ((*artifact)->metadata(), golden_metadata());
-  const auto expected = golden_tensors();
-  const auto tensors = (*artifact)->tensors();
-  ASSERT_EQ(tensors.size(), expected.size());
-  for (size_t i = 0; i < expected.size(); ++i) {
-    SCOPED_TRACE(expected[i].name);
-    EXPECT_EQ(tensors[i].name, expected[i].name);
-    EXPECT_EQ(tensors[i].type, expected[i].type);
-    EXPECT_EQ(tensors[i].layout, expected[i].layout);
-    EXPECT_EQ(tensors[i].shape, expected[i].shape);
-    EXPECT_EQ(std::vector(tensors[i].data.begin(), tensors[i].data.end()), expected[i].data);
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(tensors[i].data.data()) % 64, 0U);
-    EXPECT_EQ((*artifact)->find(expected[i].name), &tensors[i]);
-  }
-  EXPECT_EQ((*artifact)->find("panel"), nullptr);
-  EXPECT_EQ((*artifact)->find(""), nullptr);
-  EXPECT_TRUE((*artifact)->verify().ok());
-  EXPECT_EQ((*artifact)->file_bytes(), golden_.size());
-  EXPECT_EQ((*artifact)->name(), kGoldenPath);
+  expect_golden(kGoldenPath, golden_metadata(), golden_tensors());
+  expect_golden(kGoldenInt8Path, golden_int8_metadata(), golden_int8_tensors());
+}
+
+TEST_F(ReaderTest, TheVersionFitsThePrecision) {
+  auto int8 = read_file(kGoldenInt8Path);
+  ASSERT_TRUE(int8.ok());
+  Image image(std::as_bytes(std::span(*int8)));
+  EXPECT_EQ(image.get<uint32_t>(kVersionAt), 2U);
+  EXPECT_EQ(this->image().get<uint32_t>(kVersionAt), 1U);
+  image.put<uint32_t>(kVersionAt, 1);
+  seal(image);
+  const Status status = open(image);
+  EXPECT_EQ(status.code(), StatusCode::invalid_input);
+  EXPECT_THAT(status.message(), HasSubstr("expected 2 for a model in int8"));
 }
 
 TEST_F(ReaderTest, TheFingerprintIsTheHeadersChecksum) {
@@ -179,13 +197,13 @@ TEST_F(ReaderTest, MemoryMustBeAligned) {
 
 TEST_F(ReaderTest, ANewerVersionIsNoDamage) {
   Image image = this->image();
-  image.put<uint32_t>(kVersionAt, 2);
+  image.put<uint32_t>(kVersionAt, 3);
   seal(image);
   const Status status = open(image);
   EXPECT_EQ(status.code(), StatusCode::unsupported);
   EXPECT_THAT(status.message(),
-              ::testing::AllOf(HasSubstr("newer tilewise"), HasSubstr("version 2"),
-                               HasSubstr("version up to 1")));
+              ::testing::AllOf(HasSubstr("newer tilewise"), HasSubstr("version 3"),
+                               HasSubstr("version up to 2")));
   // Truncated before its data begin, it still cannot be told to be whole.
   EXPECT_THAT(open(image, 100).message(), HasSubstr("truncated"));
 }
@@ -240,6 +258,7 @@ constexpr uint64_t kHuge = uint64_t{1} << 63;
 constexpr uint64_t kWraps = ~uint64_t{0} - 63;  // rounding up or adding overflows
 
 const Hostile kHeaders[] = {
+    {"version_of_int8", set<uint32_t>(kVersionAt, 2), "1 for a model in bf16"},
     {"version_0", set<uint32_t>(kVersionAt, 0), "header, version"},
     {"no_tensors", set<uint32_t>(kTensorCountAt, 0), "tensor_count"},
     {"too_many_tensors", set<uint32_t>(kTensorCountAt, 0xffffffffU), "tensor_count"},
@@ -272,6 +291,7 @@ const Hostile kEntries[] = {
     {"huge_name", set_entry<uint32_t>(1, 24, 0xffffffffU), "a name inside the table"},
     {"shorter_name", set_entry<uint32_t>(4, 24, 9), "name_bytes"},
     {"unknown_type", set_entry<uint32_t>(1, 28, 6), "type 6"},
+    {"type_of_version_2", set_entry<uint32_t>(0, 28, 4), "type 4"},
     {"type_0", set_entry<uint32_t>(1, 28, 0), "type 0"},
     {"other_type", set_entry<uint32_t>(1, 28, 1), "48 bytes"},
     {"panels_of_bytes", set_entry<uint32_t>(0, 32, 2), "go together"},

@@ -10,14 +10,23 @@ namespace {
 using model::EncoderSpec;
 
 constexpr int64_t kPanelColumns = 32;
+constexpr int64_t kInt8Step = 64;  // K of an int8 layer is a multiple of it
 
-int64_t padded(int64_t columns) {
-  return (columns + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
+int64_t round_up(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
 }
+
+int64_t padded(int64_t columns) { return round_up(columns, kPanelColumns); }
+
+constexpr int64_t kLinearsPerLayer = 4;
 
 class SpecList {
  public:
-  explicit SpecList(DataType precision) : precision_(precision) {}
+  explicit SpecList(const Metadata& metadata)
+      : metadata_(metadata), linears_(linear_layers(metadata.spec)) {
+    // int8 models keep what is not a linear layer in bf16.
+    if (metadata.precision != model::Precision::fp32) precision_ = DataType::bf16;
+  }
 
   void rows(std::string name, DataType type, std::vector<int64_t> shape) {
     specs_.push_back({std::move(name), type, Layout::rows, std::move(shape)});
@@ -35,7 +44,32 @@ class SpecList {
     rows(name + ".bias", DataType::f32, {padded(outputs)});
   }
 
-  void embeddings(const EncoderSpec& spec) {
+  void int8_linear(const LinearLayer& layer, bool is_smoothed) {
+    const int64_t outputs = padded(layer.outputs);
+    specs_.push_back(
+        {layer.name + ".weight", DataType::s8, Layout::panels, {layer.outputs, layer.inputs}});
+    rows(layer.name + ".scale", DataType::f32, {outputs});
+    rows(layer.name + ".sums", DataType::s32, {outputs});
+    if (is_smoothed) {
+      rows(layer.name + ".smooth", DataType::f32, {round_up(layer.inputs, kInt8Step)});
+    }
+    rows(layer.name + ".bias", DataType::f32, {outputs});
+  }
+
+  /// The encoder's linear layer of that index, in its own precision.
+  void encoder_linear(size_t index) {
+    const LinearLayer& layer = linears_[index];
+    const bool is_int8 = metadata_.precision == model::Precision::int8 &&
+                         metadata_.linears[index].precision == model::Precision::int8;
+    if (is_int8) {
+      int8_linear(layer, metadata_.linears[index].is_smoothed);
+    } else {
+      linear(layer.name, precision_, layer.outputs, layer.inputs);
+    }
+  }
+
+  void embeddings() {
+    const EncoderSpec& spec = metadata_.spec;
     rows("embeddings.word", precision_, {spec.vocab_size, spec.hidden});
     rows("embeddings.position", DataType::f32, {spec.max_positions, spec.hidden});
     if (spec.token_types > 0) {
@@ -44,17 +78,18 @@ class SpecList {
     norm("embeddings.norm", spec.hidden);
   }
 
-  void layer(int index, const EncoderSpec& spec) {
-    const int64_t section = qkv_section(spec);
-    linear(layer_tensor(index, "qkv"), precision_, 3 * section, spec.hidden);
-    linear(layer_tensor(index, "attention_output"), precision_, spec.hidden, section);
-    norm(layer_tensor(index, "attention_norm"), spec.hidden);
-    linear(layer_tensor(index, "ffn_up"), precision_, spec.intermediate, spec.hidden);
-    linear(layer_tensor(index, "ffn_down"), precision_, spec.hidden, spec.intermediate);
-    norm(layer_tensor(index, "ffn_norm"), spec.hidden);
+  void layer(int index) {
+    const size_t first = static_cast<size_t>(index) * kLinearsPerLayer;
+    encoder_linear(first);
+    encoder_linear(first + 1);
+    norm(layer_tensor(index, "attention_norm"), metadata_.spec.hidden);
+    encoder_linear(first + 2);
+    encoder_linear(first + 3);
+    norm(layer_tensor(index, "ffn_norm"), metadata_.spec.hidden);
   }
 
-  void head(const TaskEntry& entry, const EncoderSpec& spec) {
+  void head(const TaskEntry& entry) {
+    const EncoderSpec& spec = metadata_.spec;
     const std::string& task = entry.task.name;
     if (entry.has_dense) {
       linear(head_tensor(task, "dense"), DataType::f32, spec.hidden, spec.hidden);
@@ -67,7 +102,9 @@ class SpecList {
   std::vector<TensorSpec> take() { return std::move(specs_); }
 
  private:
-  DataType precision_;
+  const Metadata& metadata_;
+  std::vector<LinearLayer> linears_;
+  DataType precision_ = DataType::f32;
   std::vector<TensorSpec> specs_;
 };
 
@@ -75,11 +112,23 @@ class SpecList {
 
 int32_t qkv_section(const EncoderSpec& spec) { return static_cast<int32_t>(padded(spec.hidden)); }
 
+std::vector<LinearLayer> linear_layers(const EncoderSpec& spec) {
+  const int64_t section = qkv_section(spec);
+  std::vector<LinearLayer> layers;
+  for (int i = 0; i < spec.layers; ++i) {
+    layers.push_back({layer_tensor(i, "qkv"), 3 * section, spec.hidden});
+    layers.push_back({layer_tensor(i, "attention_output"), spec.hidden, section});
+    layers.push_back({layer_tensor(i, "ffn_up"), spec.intermediate, spec.hidden});
+    layers.push_back({layer_tensor(i, "ffn_down"), spec.hidden, spec.intermediate});
+  }
+  return layers;
+}
+
 std::vector<TensorSpec> tensor_specs(const Metadata& metadata) {
-  SpecList list(metadata.precision == model::Precision::bf16 ? DataType::bf16 : DataType::f32);
-  list.embeddings(metadata.spec);
-  for (int i = 0; i < metadata.spec.layers; ++i) list.layer(i, metadata.spec);
-  for (const TaskEntry& entry : metadata.tasks) list.head(entry, metadata.spec);
+  SpecList list(metadata);
+  list.embeddings();
+  for (int i = 0; i < metadata.spec.layers; ++i) list.layer(i);
+  for (const TaskEntry& entry : metadata.tasks) list.head(entry);
   return list.take();
 }
 

@@ -20,6 +20,19 @@ struct TensorSpec {
   std::vector<int64_t> shape;
 };
 
+/// A linear layer of the encoder as it is stored: query, key and value are one.
+struct LinearLayer {
+  std::string name;  ///< "layers.0.qkv": its tensors' name without ".weight"
+  int64_t outputs = 0;
+  int64_t inputs = 0;
+};
+
+/// All of them, in the order of the forward pass; LinearPrecision follows it.
+std::vector<LinearLayer> linear_layers(const model::EncoderSpec& spec);
+
+/// Longest input of an int8 layer: 255 * 127 * 65536 < 2^31, so its sums are exact.
+inline constexpr int64_t kMaxInt8Inputs = 65536;
+
 /// What the metadata call for beside the tokenizer, in the order in which they lie in the file.
 /// For metadata that validate() accepts.
 std::vector<TensorSpec> tensor_specs(const Metadata& metadata);

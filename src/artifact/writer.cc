@@ -1,5 +1,6 @@
 #include "artifact/writer.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <unordered_set>
@@ -26,7 +27,7 @@ Status unwritable(const OutputTensor& tensor, std::string expected, std::string 
 }
 
 /// What the reader would refuse must not be written.
-Status check_tensors(std::span<const OutputTensor> tensors) {
+Status check_tensors(std::span<const OutputTensor> tensors, uint32_t version) {
   if (tensors.empty() || tensors.size() > format::kMaxTensors) {
     return internal_error({.what = "The artifact has too few or too many tensors",
                            .where = "",
@@ -40,7 +41,9 @@ Status check_tensors(std::span<const OutputTensor> tensors) {
       return unwritable(tensor, "a name of 1 to 255 bytes of UTF-8", "another");
     }
     if (!seen.insert(tensor.name).second) return unwritable(tensor, "each name once", "it twice");
-    const auto bytes = format::data_bytes(tensor.type, tensor.layout, tensor.shape);
+    const auto bytes = format::is_known_type(tensor.type, version)
+                           ? format::data_bytes(tensor.type, tensor.layout, tensor.shape)
+                           : std::nullopt;
     if (!bytes || *bytes != tensor.data.size()) {
       return unwritable(tensor, format::describe(tensor.type, tensor.layout, tensor.shape),
                         fmt::format("{} bytes", tensor.data.size()));
@@ -74,9 +77,10 @@ void put_text(std::vector<std::byte>& bytes, uint64_t offset, std::string_view t
 }
 
 /// Everything before the first tensor.
-std::vector<std::byte> make_front(std::string_view metadata,
-                                  std::span<const OutputTensor> tensors) {
+std::vector<std::byte> make_front(std::string_view metadata, std::span<const OutputTensor> tensors,
+                                  uint32_t version) {
   Header header;
+  header.version = version;
   header.tensor_count = static_cast<uint32_t>(tensors.size());
   header.metadata_bytes = metadata.size();
   header.table_offset = round_up(sizeof(Header) + metadata.size(), kAlignment);
@@ -103,10 +107,13 @@ std::vector<std::byte> make_front(std::string_view metadata,
 
 }  // namespace
 
-Status write(const std::string& path, const Metadata& metadata,
-             std::span<const OutputTensor> tensors) {
+namespace {
+
+Result<std::vector<std::byte>> checked_front(const Metadata& metadata,
+                                             std::span<const OutputTensor> tensors) {
+  const uint32_t version = format::version_of(metadata.precision);
   TILEWISE_RETURN_IF_ERROR(validate(metadata));
-  TILEWISE_RETURN_IF_ERROR(check_tensors(tensors));
+  TILEWISE_RETURN_IF_ERROR(check_tensors(tensors, version));
   const std::string json = to_json(metadata);
   if (json.size() > format::kMaxMetadataBytes) {
     return invalid_input({.what = "The model's description is too long for an artifact",
@@ -115,16 +122,39 @@ Status write(const std::string& path, const Metadata& metadata,
                           .found = fmt::to_string(json.size()),
                           .remedy = "Compile fewer tasks into one artifact"});
   }
+  return make_front(json, tensors, version);
+}
+
+constexpr std::array<std::byte, kAlignment> kZeros = {};
+
+}  // namespace
+
+Status write(const std::string& path, const Metadata& metadata,
+             std::span<const OutputTensor> tensors) {
+  TILEWISE_ASSIGN_OR_RETURN(const std::vector<std::byte> front, checked_front(metadata, tensors));
   TILEWISE_ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path));
-  const std::vector<std::byte> front = make_front(json, tensors);
   TILEWISE_RETURN_IF_ERROR(file.write(front));
-  constexpr std::array<std::byte, kAlignment> kZeros = {};
   for (const OutputTensor& tensor : tensors) {
     const size_t gap = round_up(file.size(), kAlignment) - file.size();
     TILEWISE_RETURN_IF_ERROR(file.write(std::span(kZeros).first(gap)));
     TILEWISE_RETURN_IF_ERROR(file.write(tensor.data));
   }
   return file.commit();
+}
+
+Result<AlignedBuffer> write_to_memory(const Metadata& metadata,
+                                      std::span<const OutputTensor> tensors) {
+  TILEWISE_ASSIGN_OR_RETURN(const std::vector<std::byte> front, checked_front(metadata, tensors));
+  size_t size = front.size();
+  for (const OutputTensor& tensor : tensors) size = round_up(size, kAlignment) + tensor.data.size();
+  TILEWISE_ASSIGN_OR_RETURN(AlignedBuffer buffer, AlignedBuffer::allocate(size));
+  std::byte* end = std::ranges::copy(front, buffer.data()).out;
+  for (const OutputTensor& tensor : tensors) {
+    const auto used = static_cast<size_t>(end - buffer.data());
+    end = std::fill_n(end, round_up(used, kAlignment) - used, std::byte{0});
+    end = std::ranges::copy(tensor.data, end).out;
+  }
+  return buffer;
 }
 
 }  // namespace tilewise::artifact

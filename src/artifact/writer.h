@@ -8,6 +8,7 @@
 
 #include "artifact/metadata.h"
 #include "artifact/reader.h"
+#include "base/aligned_buffer.h"
 #include "base/status.h"
 
 namespace tilewise::artifact {
@@ -23,5 +24,10 @@ struct OutputTensor {
 /// Tensors lie in the file in the given order (the order in which the forward pass reads them).
 Status write(const std::string& path, const Metadata& metadata,
              std::span<const OutputTensor> tensors);
+
+/// The same bytes in memory, for Artifact::open(span, name). The buffer may be a little longer than
+/// they are; errors also: unavailable_machine when there is no memory.
+Result<AlignedBuffer> write_to_memory(const Metadata& metadata,
+                                      std::span<const OutputTensor> tensors);
 
 }  // namespace tilewise::artifact

@@ -49,6 +49,24 @@ TEST_F(WriterTest, WritesTheBytesThatWereMadeByHand) {
   EXPECT_EQ(files(), 1U);
 }
 
+TEST_F(WriterTest, Int8AsItWasMadeByHand) {
+  ASSERT_TRUE(write(path(), golden_int8_metadata(), golden_int8_tensors()).ok());
+  EXPECT_TRUE(bytes_of(path()) == bytes_of(kGoldenInt8Path));
+}
+
+TEST_F(WriterTest, TheSameBytesInMemory) {
+  const auto compare = [&](const Metadata& metadata, const std::vector<OutputTensor>& tensors,
+                           const std::string& golden) {
+    const auto written = write_to_memory(metadata, tensors);
+    ASSERT_TRUE(written.ok()) << written.status().message();
+    const std::string expected = bytes_of(golden);
+    ASSERT_GE(written->size(), expected.size());
+    EXPECT_EQ(std::memcmp(written->data(), expected.data(), expected.size()), 0);
+  };
+  compare(golden_metadata(), golden_tensors(), kGoldenPath);
+  compare(golden_int8_metadata(), golden_int8_tensors(), kGoldenInt8Path);
+}
+
 TEST_F(WriterTest, ReplacesAnOlderFileAsAWhole) {
   std::ofstream(path()) << "an older artifact";
   ASSERT_TRUE(write(path(), golden_metadata(), golden_tensors()).ok());
@@ -74,6 +92,7 @@ TEST_F(WriterTest, RefusesWhatItsReaderWouldRefuse) {
   EXPECT_THAT(message([](auto& t) { t[1].shape = {}; }), HasSubstr("[]"));
   EXPECT_THAT(message([](auto& t) { t[1].shape = {-3, -4}; }), HasSubstr("[-3, -4]"));
   EXPECT_THAT(message([](auto& t) { t.clear(); }), HasSubstr("too few"));
+  EXPECT_THAT(message([](auto& t) { t[0].type = DataType::s8; }), HasSubstr("s8"));  // version 1
   EXPECT_EQ(bytes_of(path()), "an older artifact");
   EXPECT_EQ(files(), 1U);
 }
@@ -96,6 +115,11 @@ TEST(FormatTest, DataBytes) {
   EXPECT_EQ(bytes(DataType::f32, Layout::panels, {33, 17}), 64U * 128);
   EXPECT_EQ(bytes(DataType::bf16, Layout::panels, {1, 1}), 32U * 64);
   EXPECT_EQ(bytes(DataType::bf16, Layout::panels, {1152, 384}), 1152U * 384 * 2);
+  EXPECT_EQ(bytes(DataType::s8, Layout::panels, {1, 1}), 32U * 64);
+  EXPECT_EQ(bytes(DataType::s8, Layout::panels, {33, 65}), 64U * 128);
+  EXPECT_EQ(bytes(DataType::s8, Layout::rows, {3, 5}), 15U);
+  EXPECT_EQ(bytes(DataType::s32, Layout::rows, {7}), 28U);
+  EXPECT_EQ(bytes(DataType::s32, Layout::panels, {1, 1}), 0U);
   EXPECT_EQ(bytes(DataType::bytes, Layout::rows, {7, 1}), 0U);
   EXPECT_EQ(bytes(DataType::f32, Layout::panels, {32}), 0U);
   EXPECT_EQ(bytes(DataType::f32, Layout::rows, {1, 2, 3}), 0U);

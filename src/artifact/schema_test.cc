@@ -1,0 +1,72 @@
+#include "artifact/schema.h"
+
+#include <algorithm>
+
+#include <gmock/gmock.h>
+
+#include "artifact/golden.h"
+
+namespace tilewise::artifact {
+namespace {
+
+using ::testing::ElementsAre;
+
+std::vector<std::string> names_of(const std::vector<TensorSpec>& specs, const std::string& prefix) {
+  std::vector<std::string> names;
+  for (const TensorSpec& spec : specs) {
+    if (spec.name.starts_with(prefix)) names.push_back(spec.name);
+  }
+  return names;
+}
+
+const TensorSpec& find(const std::vector<TensorSpec>& specs, const std::string& name) {
+  return *std::ranges::find(specs, name, &TensorSpec::name);
+}
+
+// Hidden 4, so sections of 32 columns; intermediate 8.
+TEST(SchemaTest, Int8LayersHaveTheTensorsOfTheFormat) {
+  const auto specs = tensor_specs(golden_int8_metadata());
+  EXPECT_EQ(find(specs, "embeddings.word").type, DataType::bf16);
+  EXPECT_THAT(
+      names_of(specs, "layers."),
+      ElementsAre("layers.0.qkv.weight", "layers.0.qkv.scale", "layers.0.qkv.sums",
+                  "layers.0.qkv.smooth", "layers.0.qkv.bias", "layers.0.attention_output.weight",
+                  "layers.0.attention_output.bias", "layers.0.attention_norm.gain",
+                  "layers.0.attention_norm.bias", "layers.0.ffn_up.weight", "layers.0.ffn_up.scale",
+                  "layers.0.ffn_up.sums", "layers.0.ffn_up.bias", "layers.0.ffn_down.weight",
+                  "layers.0.ffn_down.scale", "layers.0.ffn_down.sums", "layers.0.ffn_down.bias",
+                  "layers.0.ffn_norm.gain", "layers.0.ffn_norm.bias"));
+  const auto expect = [&](const char* name, DataType type, Layout layout,
+                          const std::vector<int64_t>& shape) {
+    const TensorSpec& spec = find(specs, name);
+    EXPECT_EQ(spec.type, type) << name;
+    EXPECT_EQ(spec.layout, layout) << name;
+    EXPECT_EQ(spec.shape, shape) << name;
+  };
+  expect("layers.0.qkv.weight", DataType::s8, Layout::panels, {96, 4});
+  expect("layers.0.qkv.scale", DataType::f32, Layout::rows, {96});
+  expect("layers.0.qkv.sums", DataType::s32, Layout::rows, {96});
+  expect("layers.0.qkv.smooth", DataType::f32, Layout::rows, {64});
+  expect("layers.0.qkv.bias", DataType::f32, Layout::rows, {96});
+  expect("layers.0.attention_output.weight", DataType::bf16, Layout::panels, {4, 32});
+  expect("layers.0.attention_output.bias", DataType::f32, Layout::rows, {32});
+  expect("layers.0.ffn_down.weight", DataType::s8, Layout::panels, {4, 8});
+}
+
+TEST(SchemaTest, LinearLayersInTheOrderOfTheFile) {
+  Metadata metadata = golden_int8_metadata();
+  metadata.spec.layers = 2;
+  std::vector<std::string> weights;
+  for (const LinearLayer& layer : linear_layers(metadata.spec)) {
+    weights.push_back(layer.name + ".weight");
+    metadata.linears.push_back({.layer = layer.name});
+  }
+  metadata.linears.erase(metadata.linears.begin(), metadata.linears.begin() + 4);
+  ASSERT_TRUE(validate(metadata).ok()) << validate(metadata).message();
+  std::vector<std::string> stored = names_of(tensor_specs(metadata), "layers.");
+  std::erase_if(stored, [](const std::string& name) { return !name.ends_with(".weight"); });
+  EXPECT_EQ(stored, weights);
+}
+
+}  // namespace
+}  // namespace tilewise::artifact
