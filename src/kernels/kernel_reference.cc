@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <new>
+#include <utility>
 
 #include "kernels/pack.h"
 
@@ -29,7 +31,9 @@ void set_element(void* row, int64_t column, Precision precision, double value) {
 }
 
 AlignedBuffer allocate(int64_t bytes) {
-  return AlignedBuffer::allocate(static_cast<size_t>(bytes)).value();
+  auto buffer = AlignedBuffer::allocate(static_cast<size_t>(bytes));
+  if (!buffer.ok()) throw std::bad_alloc();
+  return std::move(*buffer);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// What tests and benchmarks share: matrices as the kernels want them, and every operation as a
-// plain loop in fp64.
+// What tests and `tilewise bench --kernels` share: matrices as the kernels want them, and every
+// operation as a plain loop in fp64. Portable and slow. Throws std::bad_alloc where there is no
+// memory.
 #pragma once
 
 #include <cstddef>
@@ -69,6 +70,10 @@ class LinearLayer {
   int32_t padded_k() const;
   int32_t padded_n() const;
   double weight(int32_t column, int32_t i) const { return weights_[column * k_ + i]; }
+  /// The k weights of a column.
+  std::span<const float> weights(int32_t column) const {
+    return {&weights_[static_cast<size_t>(column) * k_], static_cast<size_t>(k_)};
+  }
   double bias(int32_t column) const { return bias_.data()[column]; }
 
   /// What a kernel needs to know of this layer; input and output are for the caller to add.
