@@ -37,7 +37,9 @@ HWY_INLINE void multiply_row(const float* left, const Floats (&right)[kVectors],
 #endif
   const FloatTag d;
 #if HWY_TARGET == HWY_NEON
-  asm volatile("" ::: "memory");  // keeps the loads of later rows where they are, for the same reason
+  asm volatile(
+      "" ::
+          : "memory");  // keeps the loads of later rows where they are, for the same reason
 #endif
   const Floats value = hn::Set(d, *left);
   HWY_UNROLL(8)
@@ -46,6 +48,7 @@ HWY_INLINE void multiply_row(const float* left, const Floats (&right)[kVectors],
 
 /// One k a step; a fused multiply-add where the target has one.
 struct Fp32Dot {
+  using Block = BlockArgs;
   using Element = float;
   using Left = float;
   static constexpr int kMaxRows = kFp32Rows, kVectors = kRegisterVectors, kLeftStep = 4;
@@ -69,9 +72,18 @@ struct Fp32Dot {
 /// Two k a step: weights are pairs of bf16, the left operand has been widened to fp32 beforehand.
 /// The even k comes first.
 struct WidenedDot {
+  using Block = BlockArgs;
   using Element = uint16_t;
   using Left = float;
   static constexpr int kMaxRows = kWidenedRows, kVectors = kRegisterVectors, kLeftStep = 8;
+  static constexpr int kRange = 512, kRangeBytes = kRange * 4;  // values of k converted at once
+
+  /// bf16 to fp32.
+  static HWY_INLINE void convert(const char* from, int32_t count, float* to) {
+    const FloatTag d;
+    const auto* values = reinterpret_cast<const uint16_t*>(from);
+    for (int32_t k = 0; k < count; k += kLanes) hn::StoreU(load(d, values + k), d, to + k);
+  }
 
   template <int kRows, int kWidth>
   static HWY_INLINE void step(const Rows<kRows>& left, int64_t offset, const char* right,

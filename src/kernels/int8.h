@@ -5,10 +5,10 @@
 // then multiplies (Int8LinearFn). So int8 and bf16 layers mix freely, and all other operations are
 // the bf16 ones.
 //
-// Weights: w[n][k] = weight_scale[n] * int8, in the panels of linear.h with four k a step (a
-// dword): 32 columns wide, K padded with zeros to a multiple of 64, N to a multiple of 32. Inputs:
-// x[k] * smooth[k] = scale * (q[k] - 128), or from a floor f: (x[k] - f) * smooth[k] = scale *
-// q[k]. The compiler has divided the weights by `smooth` and moved f into the bias.
+// Weights: w[n][k] = weight_scale[n] * int8 from -127 to 127, in the panels of linear.h with four k
+// a step (a dword): 32 columns wide, K padded with zeros to a multiple of 64, N to a multiple
+// of 32. Inputs: x[k] * smooth[k] = scale * (q[k] - 128), or from a floor f: (x[k] - f) * smooth[k]
+// = scale * q[k]. The compiler has divided the weights by `smooth` and moved f into the bias.
 //
 // The sums are exact (int32), so their order does not matter; what follows has one fixed order for
 // every row.
@@ -23,14 +23,18 @@ namespace tilewise::kernels {
 /// Longest K that cannot overflow a sum: 255 * 127 * 65536 < 2^31.
 inline constexpr int32_t kMaxInt8K = 65536;
 
+/// Far under what activations mean, and far enough from fp32's smallest numbers to divide by.
+inline constexpr float kSmallestRange = 0x1p-100f;
+
 /// What x = 0 becomes where the input is symmetric.
 inline constexpr int32_t kSymmetricZero = 128;
 
 /// Rows of bf16 -> rows of bytes with one scale each. With y[k] = (x[k] - floor) * smooth[k]:
-///   symmetric: scale = max |y| / 127, q = round(y / scale) + 128    (1 to 255; floor is 0)
-///   else:      scale = max y / 255,   q = round(y / scale), at least 0
-/// rounding to nearest even. A row of zeros (no y over 0) has scale 0 and q = its zero point. Rows
-/// with a NaN or an infinity get an unspecified result, and touch no other row.
+///   symmetric: scale = max |y| / 127, q = round(y * (127 / max |y|)) + 128    (1 to 255; floor is
+///   0) else:      scale = max y / 255,   q = round(y * (255 / max y)), at least 0
+/// in fp32 without fusing, rounding to nearest even: the same bytes on every instruction set. A row
+/// whose largest is under kSmallestRange counts as zeros: scale 0 and q = its zero point. Rows with
+/// a NaN or an infinity get an unspecified result, and touch no other row.
 struct QuantizeArgs {
   const void* input = nullptr;    ///< rows x columns, bf16
   int64_t input_stride = 0;       ///< bytes; a multiple of 64

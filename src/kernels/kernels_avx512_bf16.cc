@@ -8,6 +8,7 @@ namespace {
 
 /// Two k a step, as they lie in memory.
 struct PairDot {
+  using Block = BlockArgs;
   using Element = uint16_t;
   using Left = uint16_t;
   static constexpr int kMaxRows = 14, kVectors = 2, kLeftStep = 4;

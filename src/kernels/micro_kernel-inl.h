@@ -1,18 +1,24 @@
 // The register-blocked heart of the linear layers and of attention, with the dot-product
 // instruction as its parameter.
 //
-// A block is kRows rows x Dot::kVectors vectors of fp32 sums, all in registers. One step takes one
-// dword of each of the panel's columns (linear.h) and the matching values of k of every row:
+// A block is kRows rows x Dot::kVectors vectors of sums (fp32, or int32 of bytes), all in
+// registers. One step takes one dword of each of the panel's columns (linear.h) and the matching
+// values of k of every row:
 //
 //   struct Dot {
-//     using Element = float;               // of weights and activations: float, or uint16_t for
-//     bf16 using Left = float;                  // of the left operand in memory static constexpr
-//     int kMaxRows, kVectors; static constexpr int kLeftStep;      // bytes of the left operand
-//     that a step takes
+//     using Block = BlockArgs;  // what a block is told, with the type of its sums
+//     using Element = float;    // of weights and activations: float, uint16_t (bf16) or uint8_t
+//     using Left = float;       // of the left operand in memory
+//     static constexpr int kMaxRows, kVectors;
+//     static constexpr int kLeftStep;  // bytes of the left operand that a step takes
 //     // sum[i][j] += left(row i) * right vector j, rows and vectors in any order, k ascending
 //     template <int kRows, int kWidth>
-//     static void step(const Rows<kRows>& left, int64_t offset, const char* right, Sums<kRows,
-//     kWidth>&);
+//     static void step(const Rows<kRows>& left, int64_t offset, const char* right,
+//                      Block::Sums<kRows, kWidth>& sum);
+//     // Only where Left is not Element: how linear layers convert `count` values of k of a row,
+//     // at most kRange, to at most kRangeBytes bytes.
+//     static constexpr int kRange, kRangeBytes;
+//     static void convert(const char* from, int32_t count, Left* to);
 //   };
 //
 // Everything here has internal linkage, see vector_math-inl.h.
@@ -67,19 +73,63 @@ enum class Finish {
   scale,  ///< each row by its own factor, as elements
 };
 
-struct BlockArgs {
-  const char* left = nullptr;    ///< first row
-  int64_t left_stride = 0;       ///< bytes
-  const char* right = nullptr;   ///< first step of the panel, or of the second half of its columns
-  int32_t steps = 0;             ///< even
-  const float* start = nullptr;  ///< what the sums start from
-  int64_t start_stride = 0;      ///< floats between rows; 0 for a bias
+/// Where a block of any kind reads and writes.
+struct BlockPlace {
+  const char* left = nullptr;      ///< first row
+  int64_t left_stride = 0;         ///< bytes
+  const char* right = nullptr;     ///< first step of the panel, or of a later part of its columns
+  int32_t steps = 0;               ///< even
   const char* prefetch = nullptr;  ///< kLines cache lines from here are fetched every two steps
   char* output = nullptr;
-  int64_t output_stride = 0;     ///< bytes
+  int64_t output_stride = 0;   ///< bytes
+  int32_t output_element = 4;  ///< bytes
+
+  HWY_INLINE void move_place(int64_t rows, int64_t columns) {
+    left += rows * left_stride;
+    output += rows * output_stride + columns * output_element;
+  }
+};
+
+/// A block of fp32 sums.
+struct BlockArgs : BlockPlace {
+  const float* start = nullptr;  ///< what the sums start from
+  int64_t start_stride = 0;      ///< floats between rows; 0 for a bias
   const float* scale = nullptr;  ///< a factor a row, for Finish::scale
   Finish finish = Finish::store;
+
+  using Sum = float;
+  template <int kRows, int kVectors>
+  using Sums = HWY_NAMESPACE::Sums<kRows, kVectors>;
+
+  /// To a later block of the same run; `right` is the caller's.
+  HWY_INLINE void move(int64_t rows, int64_t columns) {
+    move_place(rows, columns);
+    start += rows * start_stride + columns;
+  }
+  /// The sums go on from where others stopped / stop there.
+  HWY_INLINE void start_from(const float* sums, int64_t stride) {
+    start = sums;
+    start_stride = stride;
+  }
+  HWY_INLINE void stop_at(float* sums, int64_t stride) {
+    output = reinterpret_cast<char*>(sums);
+    output_stride = stride * static_cast<int64_t>(sizeof(float));
+    output_element = sizeof(float);
+    finish = Finish::store_fp32;
+  }
 };
+
+template <int kRows, int kVectors>
+HWY_INLINE void start_block(const BlockArgs& args, Sums<kRows, kVectors>& sums) {
+  const FloatTag d;
+  HWY_UNROLL(16)
+  for (int i = 0; i < kRows; ++i) {
+    HWY_UNROLL(8)
+    for (int j = 0; j < kVectors; ++j) {
+      sums.v[i][j] = hn::LoadU(d, args.start + i * args.start_stride + j * kLanes);
+    }
+  }
+}
 
 template <class Element, int kRows, int kVectors>
 HWY_INLINE void finish_block(const BlockArgs& args, Sums<kRows, kVectors>& sums) {
@@ -148,16 +198,9 @@ HWY_INLINE void prefetch_lines(const char* from) {
 
 /// kVectors is Dot::kVectors, or 1 for fp32 sums of few columns.
 template <class Dot, int kRows, int kVectors, int kLines>
-HWY_NOINLINE void multiply_block(const BlockArgs& args) {
-  const FloatTag d;
-  Sums<kRows, kVectors> sums;
-  HWY_UNROLL(16)
-  for (int i = 0; i < kRows; ++i) {
-    HWY_UNROLL(8)
-    for (int j = 0; j < kVectors; ++j) {
-      sums.v[i][j] = hn::LoadU(d, args.start + i * args.start_stride + j * kLanes);
-    }
-  }
+HWY_NOINLINE void multiply_block(const typename Dot::Block& args) {
+  typename Dot::Block::template Sums<kRows, kVectors> sums;
+  start_block(args, sums);
   Rows<kRows> left(args.left, args.left_stride);
   const char* right = args.right;
   const char* prefetch = args.prefetch;
@@ -173,12 +216,10 @@ HWY_NOINLINE void multiply_block(const BlockArgs& args) {
   finish_block<typename Dot::Element>(args, sums);
 }
 
-using BlockFn = void (*)(const BlockArgs&);
-
 /// multiply_block for 1 to Dot::kMaxRows rows.
 template <class Dot, int kVectors, int kLines>
 struct BlockTable {
-  BlockFn of[Dot::kMaxRows + 1] = {};
+  void (*of[Dot::kMaxRows + 1])(const typename Dot::Block&) = {};
   constexpr BlockTable() { fill<Dot::kMaxRows>(); }
   template <int kRows>
   constexpr void fill() {
