@@ -73,7 +73,7 @@ std::vector<TaskInfo> Model::tasks() const {
   return tasks;
 }
 
-std::string Model::isa() const { return name_of(state_->engine->kernels().isa); }
+std::string Model::isa() const { return state_->engine->isa(); }
 
 int32_t Model::replicas() const { return state_->engine->replicas(); }
 

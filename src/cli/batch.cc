@@ -30,7 +30,7 @@ std::string to_json(const engine::Engine& engine, const batch::Progress& progres
   json.key("precision")
       .string(name_of(engine.metadata().precision))
       .key("isa")
-      .string(name_of(engine.kernels().isa));
+      .string(engine.isa());
   json.key("replicas").integer(engine.replicas());
   json.key("rows").integer(progress.rows).key("rejected").integer(progress.rejected);
   json.key("tokens").integer(progress.tokens).key("parts").integer(progress.parts);

@@ -9,7 +9,7 @@
 #include "cli/flags.h"
 #include "cli/json.h"
 #include "cli/verbs.h"
-#include "kernels/kernel_set.h"
+#include "runtime/kernel_choice.h"
 
 namespace tilewise::cli {
 namespace {
@@ -107,10 +107,11 @@ Result<int> run_devices(const DevicesFlags& flags, Session& session) {
   Report report{.cpu = cpu_features(), .topology = {}, .levels = {}, .choices = {}};
   TILEWISE_ASSIGN_OR_RETURN(report.topology, read_topology());
   for (const Isa isa : supported_isas(report.cpu)) report.levels.emplace_back(name_of(isa));
-  for (const model::Precision precision : {model::Precision::fp32, model::Precision::bf16}) {
-    const auto kernels = kernels::choose_kernels(report.cpu, precision, forced);
+  for (const model::Precision precision :
+       {model::Precision::fp32, model::Precision::bf16, model::Precision::int8}) {
+    const auto kernels = runtime::choose_kernels(report.cpu, precision, forced);
     report.choices.push_back(
-        {precision, kernels.ok() ? name_of((*kernels)->isa) : "", kernels.status().message()});
+        {precision, kernels.ok() ? kernels->isa() : "", kernels.status().message()});
     if (kernels.status().code() == StatusCode::unavailable_machine) return kernels.status();
   }
   TILEWISE_RETURN_IF_ERROR(session.out.write(flags.json ? to_json(report) : describe(report)));

@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "base/topology.h"
-#include "kernels/kernel_set.h"
+#include "runtime/kernel_choice.h"
 #include "runtime/weights.h"
 
 namespace tilewise::engine {
@@ -52,7 +52,7 @@ Result<std::optional<Isa>> forced_isa(const Options& options) {
 struct Engine::State {
   std::shared_ptr<const artifact::Artifact> artifact;
   runtime::Weights weights;
-  const kernels::KernelSet* kernels = nullptr;
+  runtime::KernelChoice kernels;
   std::vector<Worker> workers;
   std::vector<std::thread> threads;
 
@@ -120,7 +120,7 @@ Result<std::shared_ptr<Engine>> Engine::open(const std::string& path, const Opti
   TILEWISE_ASSIGN_OR_RETURN(const std::optional<Isa> isa, forced_isa(options));
   const artifact::Metadata& metadata = state->artifact->metadata();
   TILEWISE_ASSIGN_OR_RETURN(state->kernels,
-                            kernels::choose_kernels(cpu_features(), metadata.precision, isa));
+                            runtime::choose_kernels(cpu_features(), metadata.precision, isa));
 
   const artifact::TensorView* tables = state->artifact->find("tokenizer");
   if (tables == nullptr) {
@@ -145,7 +145,7 @@ Result<std::shared_ptr<Engine>> Engine::open(const std::string& path, const Opti
   for (const auto& entry : metadata.tasks) poolings.push_back(entry.task.pooling);
   for (int32_t i = 0; i < replicas; ++i) {
     TILEWISE_ASSIGN_OR_RETURN(runtime::Replica replica,
-                              runtime::Replica::create(state->weights, *state->kernels, poolings));
+                              runtime::Replica::create(state->weights, state->kernels, poolings));
     state->workers.push_back(Worker(metadata, tokenizer, std::move(replica)));
   }
 
@@ -166,7 +166,9 @@ Result<std::shared_ptr<Engine>> Engine::open(const std::string& path, const Opti
 
 const artifact::Artifact& Engine::artifact() const { return *state_->artifact; }
 const artifact::Metadata& Engine::metadata() const { return state_->artifact->metadata(); }
-const kernels::KernelSet& Engine::kernels() const { return *state_->kernels; }
+const kernels::KernelSet& Engine::kernels() const { return *state_->kernels.backbone; }
+const kernels::Int8KernelSet* Engine::int8_kernels() const { return state_->kernels.int8; }
+std::string Engine::isa() const { return state_->kernels.isa(); }
 int32_t Engine::replicas() const { return static_cast<int32_t>(state_->workers.size()); }
 
 Result<TaskSet> Engine::find_tasks(const std::string& names) const {

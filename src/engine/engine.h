@@ -94,7 +94,11 @@ class Engine {
 
   const artifact::Artifact& artifact() const;
   const artifact::Metadata& metadata() const;
+  /// What runs: the kernels of the activations' precision, those of the int8 layers, and the name
+  /// that reports give both (KernelChoice::isa).
   const kernels::KernelSet& kernels() const;
+  const kernels::Int8KernelSet* int8_kernels() const;  ///< null where no layer is int8
+  std::string isa() const;
   int32_t replicas() const;
 
   /// "a,b" -> a set. Errors: not_found naming the tasks that there are; invalid_argument when their

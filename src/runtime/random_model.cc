@@ -37,8 +37,65 @@ RandomNorm norm(std::mt19937& random, int width) {
   return {normal(random, width, 1, 0.1F), normal(random, width, 0, 0.1F)};
 }
 
-std::vector<std::byte> bytes_of(const std::vector<float>& values) {
-  std::vector<std::byte> bytes(values.size() * sizeof(float));
+/// How a layer of the int8 artifact runs.
+artifact::LinearPrecision int8_plan(int layer, const char* part, model::Activation activation) {
+  const std::string name = part;
+  artifact::LinearPrecision plan;
+  plan.layer = artifact::layer_tensor(layer, part);
+  if (layer == 0 && name == "attention_output") plan.precision = Precision::bf16;
+  plan.is_smoothed = layer == 0 && name == "qkv";
+  // The least value of GELU is -0.17; the other activations here end higher.
+  if (name == "ffn_down") plan.input_floor = activation == model::Activation::relu ? 0 : -0.171F;
+  return plan;
+}
+
+/// Some inputs count twice, some half; a power of two, so that it rounds nothing.
+float smooth_of(const artifact::LinearPrecision& plan, int input) {
+  if (!plan.is_smoothed) return 1;
+  return input % 3 == 0 ? 2.0F : input % 3 == 1 ? 0.5F : 1.0F;
+}
+
+/// weight[n][k] = scale[n] * bytes[n][k] * smooth_of(k), nearly.
+struct Int8Linear {
+  std::vector<int8_t> bytes;
+  std::vector<float> scales;
+  std::vector<int32_t> sums;
+};
+
+Int8Linear quantize(const RandomLinear& layer, const artifact::LinearPrecision& plan) {
+  Int8Linear result;
+  for (int n = 0; n < layer.outputs; ++n) {
+    const auto value = [&](int k) {
+      return layer.weight[size_t(n) * layer.inputs + k] / smooth_of(plan, k);
+    };
+    float largest = 0;
+    for (int k = 0; k < layer.inputs; ++k) largest = std::max(largest, std::abs(value(k)));
+    const float scale = largest / 127;
+    int32_t sum = 0;
+    for (int k = 0; k < layer.inputs; ++k) {
+      const auto byte = static_cast<int8_t>(scale > 0 ? std::lround(value(k) / scale) : 0);
+      result.bytes.push_back(byte);
+      sum += byte;
+    }
+    result.scales.push_back(scale);
+    result.sums.push_back(sum);
+  }
+  return result;
+}
+
+/// The layer with the weights that the bytes stand for.
+void round_to_int8(RandomLinear& layer, const artifact::LinearPrecision& plan) {
+  if (plan.precision != Precision::int8) return;
+  const Int8Linear rounded = quantize(layer, plan);
+  for (size_t i = 0; i < layer.weight.size(); ++i) {
+    layer.weight[i] = rounded.scales[i / layer.inputs] * static_cast<float>(rounded.bytes[i]) *
+                      smooth_of(plan, static_cast<int>(i % layer.inputs));
+  }
+}
+
+template <class T>
+std::vector<std::byte> bytes_of(const std::vector<T>& values) {
+  std::vector<std::byte> bytes(values.size() * sizeof(T));
   std::memcpy(bytes.data(), values.data(), bytes.size());
   return bytes;
 }
@@ -63,7 +120,7 @@ class Tensors {
   }
   void table(const std::string& name, std::vector<int64_t> shape,
              const std::vector<float>& values) {
-    const bool bf16 = precision_ == Precision::bf16;
+    const bool bf16 = precision_ != Precision::fp32;
     list.push_back({name, bf16 ? DataType::bf16 : DataType::f32, Layout::rows, std::move(shape),
                     bf16 ? bf16_bytes_of(values) : bytes_of(values)});
   }
@@ -77,13 +134,42 @@ class Tensors {
                     Layout::panels,
                     {layer.outputs, layer.inputs},
                     kernels::pack_panels(layer.weight, layer.outputs, layer.inputs, precision)});
+    padded_floats(name + ".bias", layer.bias);
+  }
+  void padded_floats(const std::string& name, std::vector<float> values) {
+    values.resize(kernels::padded_n(int64_t(values.size())));
+    floats(name, {int64_t(values.size())}, values);
+  }
+  void encoder_linear(const RandomLinear& layer, const artifact::LinearPrecision& plan) {
+    if (precision_ != Precision::int8) return linear(plan.layer, layer, precision_);
+    linears.push_back(plan);
+    if (plan.precision != Precision::int8) return linear(plan.layer, layer, plan.precision);
+    const Int8Linear bytes = quantize(layer, plan);
+    const std::string& name = plan.layer;
+    list.push_back({name + ".weight",
+                    DataType::s8,
+                    Layout::panels,
+                    {layer.outputs, layer.inputs},
+                    kernels::pack_int8_panels(bytes.bytes, layer.outputs, layer.inputs)});
+    padded_floats(name + ".scale", bytes.scales);
+    std::vector<int32_t> sums = bytes.sums;
+    sums.resize(kernels::padded_n(layer.outputs));
+    list.push_back(
+        {name + ".sums", DataType::s32, Layout::rows, {int64_t(sums.size())}, bytes_of(sums)});
+    if (plan.is_smoothed) {
+      std::vector<float> smooth(kernels::padded_k(layer.inputs, Precision::int8), 1.0F);
+      for (int k = 0; k < layer.inputs; ++k) smooth[k] = smooth_of(plan, k);
+      floats(name + ".smooth", {int64_t(smooth.size())}, smooth);
+    }
+    // What the floor takes from the inputs.
     std::vector<float> bias = layer.bias;
-    bias.resize(kernels::padded_n(layer.outputs));
-    floats(name + ".bias", {int64_t(bias.size())}, bias);
+    for (size_t i = 0; i < layer.weight.size(); ++i) {
+      bias[i / layer.inputs] += plan.input_floor.value_or(0) * layer.weight[i];
+    }
+    padded_floats(name + ".bias", bias);
   }
-  void linear(const std::string& name, const RandomLinear& layer) {
-    linear(name, layer, precision_);
-  }
+
+  std::vector<artifact::LinearPrecision> linears;
 
   std::vector<OutputTensor> list;
 
@@ -258,6 +344,23 @@ RandomModel RandomModel::make(const model::EncoderSpec& spec, uint32_t seed) {
   return result;
 }
 
+RandomModel RandomModel::rounded_to_int8() const {
+  RandomModel rounded = *this;
+  for (int i = 0; i < spec.layers; ++i) {
+    RandomLayer& layer = rounded.layers[i];
+    const auto round = [&](const char* part, std::initializer_list<RandomLinear*> linears) {
+      for (RandomLinear* linear : linears) {
+        round_to_int8(*linear, int8_plan(i, part, spec.activation));
+      }
+    };
+    round("qkv", {&layer.query, &layer.key, &layer.value});
+    round("attention_output", {&layer.attention_output});
+    round("ffn_up", {&layer.ffn_up});
+    round("ffn_down", {&layer.ffn_down});
+  }
+  return rounded;
+}
+
 std::string RandomModel::write(Precision precision, const std::string& path,
                                const std::string& without_tensor) const {
   const int64_t hidden = spec.hidden;
@@ -269,18 +372,22 @@ std::string RandomModel::write(Precision precision, const std::string& path,
   tensors.norm("embeddings.norm", embedding_norm);
   for (int i = 0; i < spec.layers; ++i) {
     const RandomLayer& layer = layers[i];
-    const auto name = [&](const char* part) { return artifact::layer_tensor(i, part); };
-    tensors.linear(name("qkv"), fuse(layer, section, spec.head_dim()));
-    tensors.linear(name("attention_output"), widen(layer.attention_output, section));
-    tensors.norm(name("attention_norm"), layer.attention_norm);
-    tensors.linear(name("ffn_up"), layer.ffn_up);
-    tensors.linear(name("ffn_down"), layer.ffn_down);
-    tensors.norm(name("ffn_norm"), layer.ffn_norm);
+    const auto linear = [&](const char* part, const RandomLinear& values) {
+      tensors.encoder_linear(values, int8_plan(i, part, spec.activation));
+    };
+    linear("qkv", fuse(layer, section, spec.head_dim()));
+    linear("attention_output", widen(layer.attention_output, section));
+    tensors.norm(artifact::layer_tensor(i, "attention_norm"), layer.attention_norm);
+    linear("ffn_up", layer.ffn_up);
+    linear("ffn_down", layer.ffn_down);
+    tensors.norm(artifact::layer_tensor(i, "ffn_norm"), layer.ffn_norm);
   }
   tensors.linear(artifact::head_tensor("classes", "dense"), dense, Precision::fp32);
   tensors.linear(artifact::head_tensor("classes", "output"), output, Precision::fp32);
   std::erase_if(tensors.list, [&](const OutputTensor& t) { return t.name == without_tensor; });
-  const Status written = artifact::write(path, metadata_of(spec, precision), tensors.list);
+  artifact::Metadata metadata = metadata_of(spec, precision);
+  metadata.linears = tensors.linears;
+  const Status written = artifact::write(path, metadata, tensors.list);
   return written.ok() ? path : "cannot write: " + written.message();
 }
 

@@ -41,7 +41,12 @@ struct RandomModel {
   /// dense tanh before it).
   static RandomModel make(const model::EncoderSpec& spec, uint32_t seed);
 
-  /// Writes the artifact; the path of the file.
+  /// The model whose weights are those of the int8 layers of write(int8): what is left is the
+  /// rounding of the activations.
+  RandomModel rounded_to_int8() const;
+
+  /// Writes the artifact; the path of the file. int8: in the first layer attention_output stays
+  /// bf16 and qkv is smoothed; ffn_down is quantised from a floor.
   std::string write(model::Precision precision, const std::string& path,
                     const std::string& without_tensor = "") const;
 

@@ -37,11 +37,13 @@ class StageTimer {
 
 void Replica::run(const Batch& batch, std::span<const TaskOutput> outputs, StageTimes* times) {
   kernels_->begin_pass();
+  if (int8_kernels_ != nullptr) int8_kernels_->begin_pass();
   for (int32_t first = 0; first < batch.sequences();) {
     const Block block = next_block(batch, first);
     run_block(batch, block, outputs, times);
     first = block.last;
   }
+  if (int8_kernels_ != nullptr) int8_kernels_->end_pass();
   kernels_->end_pass();
 }
 
@@ -134,7 +136,7 @@ void Replica::run_layer(size_t index, const kernels::AttentionArgs& sequences, i
                         .stride = wide_.stride,
                         .rows = tokens,
                         .columns = weights_->spec.intermediate,
-                        .is_fp32 = weights_->precision == model::Precision::fp32,
+                        .is_fp32 = weights_->activations == model::Precision::fp32,
                         .activation = weights_->spec.activation});
   }
   timer.mark(&StageTimes::ffn_up);
@@ -211,11 +213,12 @@ void Replica::observe(int32_t layer, const char* part, const Matrix& input, int3
              .stride = input.stride,
              .count = rows,
              .columns = columns,
-             .is_fp32 = weights_->precision == model::Precision::fp32});
+             .is_fp32 = weights_->activations == model::Precision::fp32});
 }
 
 void Replica::linear(const Linear& layer, const Matrix& input, const Matrix& output, int32_t rows,
                      const void* next_weights, Fused fused) const {
+  if (layer.int8) return int8_linear(layer, input, output, rows, next_weights, fused);
   kernels_->linear({.input = input.data,
                     .input_stride = input.stride,
                     .weights = layer.weights,
@@ -227,6 +230,37 @@ void Replica::linear(const Linear& layer, const Matrix& input, const Matrix& out
                     .n = layer.n,
                     .fused = fused,
                     .next_weights = next_weights});
+}
+
+void Replica::int8_linear(const Linear& layer, const Matrix& input, const Matrix& output,
+                          int32_t rows, const void* next_weights, Fused fused) const {
+  const Linear::Int8& int8 = *layer.int8;
+  auto* const bytes = reinterpret_cast<uint8_t*>(quantized_.data);
+  int8_kernels_->quantize({.input = input.data,
+                           .input_stride = input.stride,
+                           .smooth = int8.smooth,
+                           .is_symmetric = int8.is_symmetric,
+                           .floor = int8.floor,
+                           .output = bytes,
+                           .output_stride = quantized_.stride,
+                           .scales = scales_,
+                           .rows = rows,
+                           .columns = layer.columns});
+  int8_kernels_->linear({.input = bytes,
+                         .input_stride = quantized_.stride,
+                         .input_scales = scales_,
+                         .zero_point = int8.is_symmetric ? kernels::kSymmetricZero : 0,
+                         .weights = layer.weights,
+                         .weight_scales = int8.scales,
+                         .column_sums = int8.column_sums,
+                         .bias = layer.bias,
+                         .output = output.data,
+                         .output_stride = output.stride,
+                         .rows = rows,
+                         .k = layer.k,
+                         .n = layer.n,
+                         .fused = fused,
+                         .next_weights = next_weights});
 }
 
 void Replica::add_norm(const Matrix& input, const Norm& norm, int32_t rows) const {
@@ -321,11 +355,14 @@ Replica::Block Replica::next_block(const Batch& batch, int32_t first) const {
   return block;
 }
 
-Replica::Replica(const Weights& weights, const kernels::KernelSet& kernels,
+Replica::Replica(const Weights& weights, const KernelChoice& kernels,
                  std::span<const Pooling> poolings)
-    : weights_(&weights), kernels_(&kernels), poolings_(poolings.begin(), poolings.end()) {}
+    : weights_(&weights),
+      kernels_(kernels.backbone),
+      int8_kernels_(kernels.int8),
+      poolings_(poolings.begin(), poolings.end()) {}
 
-Result<Replica> Replica::create(const Weights& weights, const kernels::KernelSet& kernels,
+Result<Replica> Replica::create(const Weights& weights, const KernelChoice& kernels,
                                 std::span<const Pooling> poolings) {
   Replica replica(weights, kernels, poolings);
   TILEWISE_RETURN_IF_ERROR(replica.allocate());
@@ -333,13 +370,20 @@ Result<Replica> Replica::create(const Weights& weights, const kernels::KernelSet
 }
 
 Status Replica::allocate() {
-  const auto element = static_cast<int64_t>(kernels::element_bytes(weights_->precision));
+  const auto element = static_cast<int64_t>(kernels::element_bytes(weights_->activations));
   const int64_t hidden = kernels::padded_n(weights_->spec.hidden);
   const int64_t wide =
       std::max<int64_t>(3 * weights_->section, kernels::padded_n(weights_->spec.intermediate));
   int64_t widest_head = kernels::kPanelColumns;
   for (const auto& head : weights_->heads) {
     if (head) widest_head = std::max<int64_t>(widest_head, head->output.n);
+  }
+  int64_t widest_int8 = 0;
+  for (const Layer& layer : weights_->layers) {
+    for (const Linear* linear :
+         {&layer.qkv, &layer.attention_output, &layer.ffn_up, &layer.ffn_down}) {
+      if (linear->int8) widest_int8 = std::max<int64_t>(widest_int8, linear->k);
+    }
   }
   const int64_t token_bytes = (2 * hidden + wide) * element;
   block_tokens_ = static_cast<int32_t>(
@@ -365,6 +409,8 @@ Status Replica::allocate() {
     hidden_ = matrix(token_rows, hidden * element);
     branch_ = matrix(token_rows, hidden * element);
     wide_ = matrix(token_rows, wide * element);
+    quantized_ = matrix(token_rows, widest_int8);
+    scales_ = reinterpret_cast<float*>(take(token_rows * 4));
     pooled_mean_ = matrix(sequence_rows, hidden * 4);
     pooled_cls_ = matrix(sequence_rows, hidden * 4);
     dense_ = matrix(sequence_rows, hidden * 4);

@@ -10,7 +10,7 @@
 
 #include "base/aligned_buffer.h"
 #include "base/status.h"
-#include "kernels/kernel_set.h"
+#include "runtime/kernel_choice.h"
 #include "runtime/weights.h"
 
 namespace tilewise::runtime {
@@ -64,9 +64,9 @@ using LinearObserver = std::function<void(const LinearInput&)>;
 /// Not thread-safe: one replica a thread. After create() a pass allocates nothing.
 class Replica {
  public:
-  /// `weights` and `kernels` must outlive the replica. `poolings`: that of each task, in the order
-  /// of the artifact. Errors: unavailable_machine when there is no memory.
-  static Result<Replica> create(const Weights& weights, const kernels::KernelSet& kernels,
+  /// `weights` must outlive the replica. `kernels`: chosen for its precision. `poolings`: that of
+  /// each task, in the order of the artifact. Errors: unavailable_machine when there is no memory.
+  static Result<Replica> create(const Weights& weights, const KernelChoice& kernels,
                                 std::span<const model::Pooling> poolings);
 
   /// Runs all sequences through the backbone once and through every asked-for head. A sequence's
@@ -93,7 +93,7 @@ class Replica {
     int32_t last = 0;
   };
 
-  Replica(const Weights& weights, const kernels::KernelSet& kernels,
+  Replica(const Weights& weights, const KernelChoice& kernels,
           std::span<const model::Pooling> poolings);
   Status allocate();
 
@@ -109,10 +109,13 @@ class Replica {
                int32_t columns) const;
   void linear(const Linear& layer, const Matrix& input, const Matrix& output, int32_t rows,
               const void* next_weights, kernels::Fused fused = kernels::Fused::none) const;
+  void int8_linear(const Linear& layer, const Matrix& input, const Matrix& output, int32_t rows,
+                   const void* next_weights, kernels::Fused fused) const;
   void add_norm(const Matrix& input, const Norm& norm, int32_t rows) const;
 
   const Weights* weights_;
   const kernels::KernelSet* kernels_;
+  const kernels::Int8KernelSet* int8_kernels_;  // null where no layer is int8
   std::vector<model::Pooling> poolings_;
   LinearObserver observer_;
   int32_t block_tokens_ = 0;
@@ -123,10 +126,12 @@ class Replica {
   Matrix hidden_;         // tokens x hidden: the residual stream
   Matrix branch_;         // tokens x hidden: attention context, feed-forward output
   Matrix wide_;  // tokens x max(3 section, intermediate): Q K V, or the inner feed-forward layer
-  Matrix pooled_mean_;  // sequences x hidden, fp32
-  Matrix pooled_cls_;   // sequences x hidden, fp32
-  Matrix dense_;        // sequences x hidden, fp32: a head's dense layer
-  Matrix logits_;       // sequences x the widest head, fp32
+  Matrix quantized_;         // tokens x the widest K, u8: the input of an int8 layer
+  float* scales_ = nullptr;  // tokens: theirs
+  Matrix pooled_mean_;       // sequences x hidden, fp32
+  Matrix pooled_cls_;        // sequences x hidden, fp32
+  Matrix dense_;             // sequences x hidden, fp32: a head's dense layer
+  Matrix logits_;            // sequences x the widest head, fp32
   std::byte* scratch_ = nullptr;
   int32_t* positions_ = nullptr;
   int32_t* offsets_ = nullptr;

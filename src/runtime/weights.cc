@@ -1,8 +1,10 @@
 #include "runtime/weights.h"
 
 #include <string>
+#include <utility>
 
 #include "artifact/tensor_names.h"
+#include "kernels/int8.h"
 #include "kernels/pack.h"
 
 namespace tilewise::runtime {
@@ -14,7 +16,15 @@ using artifact::Layout;
 using model::Precision;
 
 DataType data_type(Precision precision) {
-  return precision == Precision::bf16 ? DataType::bf16 : DataType::f32;
+  switch (precision) {
+    case Precision::fp32:
+      return DataType::f32;
+    case Precision::bf16:
+      return DataType::bf16;
+    case Precision::int8:
+      return DataType::s8;
+  }
+  return DataType::bytes;
 }
 
 /// Looks tensors up by name; the first that is missing or does not fit ends the binding.
@@ -22,31 +32,79 @@ class Binder {
  public:
   explicit Binder(const Artifact& artifact) : artifact_(artifact) {}
 
-  const float* floats(const std::string& name, const std::vector<int64_t>& shape) {
-    return static_cast<const float*>(find(name, DataType::f32, Layout::rows, shape));
+  const float* floats(const std::string& name, int64_t width) {
+    return static_cast<const float*>(find(name, DataType::f32, Layout::rows, {width}));
   }
 
-  const void* rows(const std::string& name, Precision precision,
-                   const std::vector<int64_t>& shape) {
-    return find(name, data_type(precision), Layout::rows, shape);
+  const float* table(const std::string& name, int64_t rows, int64_t width) {
+    return static_cast<const float*>(find(name, DataType::f32, Layout::rows, {rows, width}));
   }
 
-  Linear linear(const std::string& name, int64_t n, int64_t k, Precision precision) {
+  const void* table(const std::string& name, Precision precision, int64_t rows, int64_t width) {
+    return find(name, data_type(precision), Layout::rows, {rows, width});
+  }
+
+  /// A linear layer of n outputs and k inputs, of which `columns` are no padding.
+  Linear linear(const std::string& name, int64_t n, int64_t k, int64_t columns,
+                Precision precision) {
     Linear linear;
     linear.weights = find(name + ".weight", data_type(precision), Layout::panels, {n, k});
     linear.n = static_cast<int32_t>(kernels::padded_n(n));
     linear.k = static_cast<int32_t>(kernels::padded_k(k, precision));
-    linear.bias = floats(name + ".bias", {linear.n});
+    linear.columns = static_cast<int32_t>(columns);
+    linear.bias = floats(name + ".bias", linear.n);
     return linear;
   }
 
+  /// A linear layer of the encoder; in an int8 artifact each has a precision of its own.
+  Linear encoder_linear(const std::string& name, int64_t n, int64_t k, int64_t columns) {
+    const artifact::Metadata& metadata = artifact_.metadata();
+    if (metadata.precision != Precision::int8) {
+      return linear(name, n, k, columns, metadata.precision);
+    }
+    const artifact::LinearPrecision* entry = find_precision(name);
+    if (entry == nullptr) return {};
+    Linear bound = linear(name, n, k, columns, entry->precision);
+    if (entry->precision == Precision::int8) bound.int8 = bind_int8(*entry, bound);
+    return bound;
+  }
+
   Norm norm(const std::string& name, int64_t width) {
-    return {floats(name + ".gain", {width}), floats(name + ".bias", {width})};
+    return {floats(name + ".gain", width), floats(name + ".bias", width)};
   }
 
   const Status& status() const { return status_; }
 
  private:
+  Linear::Int8 bind_int8(const artifact::LinearPrecision& entry, const Linear& linear) {
+    Linear::Int8 int8;
+    int8.scales = floats(entry.layer + ".scale", linear.n);
+    int8.column_sums = static_cast<const int32_t*>(
+        find(entry.layer + ".sums", DataType::s32, Layout::rows, {linear.n}));
+    if (entry.is_smoothed) int8.smooth = floats(entry.layer + ".smooth", linear.k);
+    int8.is_symmetric = !entry.input_floor;
+    int8.floor = entry.input_floor.value_or(0.0F);
+    if (linear.k > kernels::kMaxInt8K) {
+      fail(unsupported({.what = "an int8 layer has more inputs than its sums can hold",
+                        .where = artifact_.name() + ": " + entry.layer,
+                        .expected = "at most " + std::to_string(kernels::kMaxInt8K),
+                        .found = std::to_string(linear.k),
+                        .remedy = "Compile the checkpoint with --precision bf16"}));
+    }
+    return int8;
+  }
+
+  const artifact::LinearPrecision* find_precision(const std::string& layer) {
+    for (const artifact::LinearPrecision& entry : artifact_.metadata().linears) {
+      if (entry.layer == layer) return &entry;
+    }
+    fail(invalid_input({.what = "the artifact does not say in which precision a layer runs",
+                        .where = artifact_.name() + ": " + layer,
+                        .expected = "an entry for each linear layer of the encoder",
+                        .remedy = "Compile the checkpoint again"}));
+    return nullptr;
+  }
+
   const void* find(const std::string& name, DataType type, Layout layout,
                    const std::vector<int64_t>& shape) {
     if (!status_.ok()) return nullptr;
@@ -56,22 +114,27 @@ class Binder {
     return nullptr;
   }
 
+  void fail(Status status) {
+    if (status_.ok()) status_ = std::move(status);
+  }
+
   const Artifact& artifact_;
   Status status_;
 };
 
 Layer bind_layer(Binder& binder, const Weights& weights, int index) {
   const auto& spec = weights.spec;
-  const auto precision = weights.precision;
+  const int64_t hidden = spec.hidden;
+  const int64_t section = weights.section;
   const auto name = [&](const char* part) { return artifact::layer_tensor(index, part); };
   Layer layer;
-  layer.qkv = binder.linear(name("qkv"), 3 * int64_t{weights.section}, spec.hidden, precision);
-  layer.attention_output =
-      binder.linear(name("attention_output"), spec.hidden, weights.section, precision);
-  layer.attention_norm = binder.norm(name("attention_norm"), spec.hidden);
-  layer.ffn_up = binder.linear(name("ffn_up"), spec.intermediate, spec.hidden, precision);
-  layer.ffn_down = binder.linear(name("ffn_down"), spec.hidden, spec.intermediate, precision);
-  layer.ffn_norm = binder.norm(name("ffn_norm"), spec.hidden);
+  layer.qkv = binder.encoder_linear(name("qkv"), 3 * section, hidden, hidden);
+  layer.attention_output = binder.encoder_linear(name("attention_output"), hidden, section, hidden);
+  layer.attention_norm = binder.norm(name("attention_norm"), hidden);
+  layer.ffn_up = binder.encoder_linear(name("ffn_up"), spec.intermediate, hidden, hidden);
+  layer.ffn_down =
+      binder.encoder_linear(name("ffn_down"), hidden, spec.intermediate, spec.intermediate);
+  layer.ffn_norm = binder.norm(name("ffn_norm"), hidden);
   return layer;
 }
 
@@ -80,12 +143,12 @@ std::optional<Head> bind_head(Binder& binder, const artifact::TaskEntry& entry, 
   Head head;
   if (entry.has_dense) {
     head.dense = Head::Dense{binder.linear(artifact::head_tensor(entry.task.name, "dense"), hidden,
-                                           hidden, Precision::fp32),
+                                           hidden, hidden, Precision::fp32),
                              entry.dense_activation};
   }
   head.outputs = entry.task.outputs();
   head.output = binder.linear(artifact::head_tensor(entry.task.name, "output"), head.outputs,
-                              hidden, Precision::fp32);
+                              hidden, hidden, Precision::fp32);
   return head;
 }
 
@@ -93,26 +156,20 @@ std::optional<Head> bind_head(Binder& binder, const artifact::TaskEntry& entry, 
 
 Result<Weights> bind(const Artifact& artifact) {
   const artifact::Metadata& metadata = artifact.metadata();
-  if (metadata.precision == Precision::int8) {
-    return unsupported({.what = "this version has no int8 kernels",
-                        .where = artifact.name(),
-                        .expected = "an artifact in bf16 or fp32",
-                        .found = "int8",
-                        .remedy = "Compile the checkpoint with --precision bf16"});
-  }
   Weights weights;
   weights.spec = metadata.spec;
   weights.precision = metadata.precision;
+  weights.activations = metadata.precision == Precision::fp32 ? Precision::fp32 : Precision::bf16;
   weights.section = static_cast<int32_t>(kernels::padded_n(metadata.spec.hidden));
 
   Binder binder(artifact);
   const model::EncoderSpec& spec = weights.spec;
   weights.word_embeddings =
-      binder.rows("embeddings.word", weights.precision, {spec.vocab_size, spec.hidden});
+      binder.table("embeddings.word", weights.activations, spec.vocab_size, spec.hidden);
   weights.position_embeddings =
-      binder.floats("embeddings.position", {spec.max_positions, spec.hidden});
+      binder.table("embeddings.position", spec.max_positions, spec.hidden);
   if (spec.token_types > 0) {
-    weights.type_embeddings = binder.floats("embeddings.type", {spec.token_types, spec.hidden});
+    weights.type_embeddings = binder.table("embeddings.type", spec.token_types, spec.hidden);
   }
   weights.embedding_norm = binder.norm("embeddings.norm", spec.hidden);
   for (int i = 0; i < spec.layers; ++i) weights.layers.push_back(bind_layer(binder, weights, i));

@@ -15,10 +15,21 @@ namespace tilewise::runtime {
 
 /// Packed panels and bias; k and n are the padded sizes that the kernels see.
 struct Linear {
+  /// What a layer with weights of one byte has besides; see kernels/int8.h.
+  struct Int8 {
+    const float* scales = nullptr;         ///< n
+    const int32_t* column_sums = nullptr;  ///< n
+    const float* smooth = nullptr;         ///< k; null: all 1
+    bool is_symmetric = true;
+    float floor = 0;  ///< lower bound of the inputs where they are not symmetric
+  };
+
   const void* weights = nullptr;
   const float* bias = nullptr;
   int32_t k = 0;
   int32_t n = 0;
+  int32_t columns = 0;  ///< inputs that are not padding
+  std::optional<Int8> int8;
 };
 
 struct Norm {
@@ -50,6 +61,7 @@ struct Head {
 struct Weights {
   model::EncoderSpec spec;
   model::Precision precision = model::Precision::fp32;
+  model::Precision activations = model::Precision::fp32;  ///< between operations: fp32 or bf16
   int32_t section = 0;  ///< columns of each of Q, K, V: heads * head_dim rounded up to 32
   const void* word_embeddings = nullptr;
   const float* position_embeddings = nullptr;
