@@ -55,8 +55,8 @@ bool supports(const CpuFeatures& cpu, Isa isa) {
     case Isa::avx512_bf16:
       return supports(cpu, Isa::avx512) && cpu.avx512_bf16;
     case Isa::amx:
-      return supports(cpu, Isa::avx512_bf16) && cpu.amx_tile && cpu.amx_bf16 &&
-             cpu.amx_int8;
+      return supports(cpu, Isa::avx512_bf16) && supports(cpu, Isa::avx512_vnni) && cpu.amx_tile &&
+             cpu.amx_bf16 && cpu.amx_int8;
   }
   return false;
 }

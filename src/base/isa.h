@@ -18,7 +18,7 @@ enum class Isa {
   avx512,       ///< AVX-512 F, BW, CD, DQ, VL
   avx512_vnni,  ///< avx512 + AVX512_VNNI (int8)
   avx512_bf16,  ///< avx512 + AVX512_BF16
-  amx,          ///< avx512_bf16 + AMX-TILE + AMX-BF16 + AMX-INT8, allowed by the kernel
+  amx,          ///< avx512_bf16 + avx512_vnni + AMX-TILE + AMX-BF16 + AMX-INT8, allowed by the kernel
 };
 
 /// The enumerators as text: "portable", "neon", ... "amx".

@@ -151,6 +151,8 @@ TEST(Supports, NeedsEveryFlagOfALevel) {
   EXPECT_FALSE(supports_without(Isa::amx, &CpuFeatures::amx_tile));
   EXPECT_FALSE(supports_without(Isa::amx, &CpuFeatures::amx_bf16));
   EXPECT_FALSE(supports_without(Isa::amx, &CpuFeatures::amx_int8));
+  EXPECT_FALSE(supports_without(Isa::amx, &CpuFeatures::avx512_vnni));
+  EXPECT_FALSE(supports_without(Isa::amx, &CpuFeatures::avx512_bf16));
   EXPECT_FALSE(supports_without(Isa::avx_vnni, &CpuFeatures::avx_vnni));
   EXPECT_FALSE(supports_without(Isa::avx512_vnni, &CpuFeatures::avx512_vnni));
 }

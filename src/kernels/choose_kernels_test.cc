@@ -4,11 +4,13 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "kernels/int8_kernel_set.h"
 #include "kernels/kernel_set.h"
+#include "kernels/tile_shapes.h"
 
 namespace tilewise::kernels {
 namespace {
@@ -141,6 +143,8 @@ INSTANTIATE_TEST_SUITE_P(
                   Isa::avx512, Isa::avx512, Isa::avx512_vnni},
         Processor{"SapphireRapidsHidingAmxBf16", sapphire_rapids_without({&CpuFeatures::amx_bf16}),
                   Isa::avx512, Isa::avx512, Isa::avx512_vnni},
+        Processor{"SapphireRapidsHidingVnni", sapphire_rapids_without({&CpuFeatures::avx512_vnni}),
+                  Isa::avx512, Isa::avx512, Isa::avx_vnni},
         Processor{
             "SapphireRapidsHidingBf16",
             sapphire_rapids_without({&CpuFeatures::avx512_bf16, &CpuFeatures::slow_avx512_bf16}),
@@ -258,6 +262,48 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& tested) { return tested.param.name; });
 
 #endif
+
+/// Whose functions a set calls, by the namespaces of kernels.inc.
+struct Borrowed {
+  Isa isa;
+  const char* from;
+};
+const Borrowed kBorrowed[] = {
+    {Isa::amx, name_of(kVectorsBesideTiles)},
+#define TILEWISE_KERNELS(isa_, name, precision, fp32_name) \
+  {Isa::isa_, #name}, {Isa::isa_, #fp32_name},
+#define TILEWISE_MATRIX_KERNELS(isa_, name, precision, rows_name, fp32_name) \
+  {Isa::isa_, #name}, {Isa::isa_, #rows_name}, {Isa::isa_, #fp32_name},
+#define TILEWISE_INT8_KERNELS(isa_, name) {Isa::isa_, #name},
+#define TILEWISE_INT8_MATRIX_KERNELS(isa_, name, rows_name) \
+  {Isa::isa_, #name}, {Isa::isa_, #rows_name},
+#include "kernels/kernels.inc"
+};
+
+// So that no processor ever meets a function that it cannot run: whatever flag is missing, a set
+// that is still supported borrows from levels that are.
+TEST(ChooseKernels, ASetBorrowsOnlyFromLevelsThatItsOwnIncludes) {
+  CpuFeatures all;
+  std::vector<bool CpuFeatures::*> flags = {
+      &CpuFeatures::avx2,        &CpuFeatures::fma,         &CpuFeatures::f16c,
+      &CpuFeatures::bmi2,        &CpuFeatures::avx512f,     &CpuFeatures::avx512bw,
+      &CpuFeatures::avx512cd,    &CpuFeatures::avx512dq,    &CpuFeatures::avx512vl,
+      &CpuFeatures::avx512_bf16, &CpuFeatures::avx512_vnni, &CpuFeatures::avx_vnni,
+      &CpuFeatures::amx_tile,    &CpuFeatures::amx_bf16,    &CpuFeatures::amx_int8,
+      &CpuFeatures::neon,        &CpuFeatures::arm_dot};
+  for (const auto flag : flags) all.*flag = true;
+  for (const Borrowed& borrowed : kBorrowed) {
+    const std::optional<Isa> from = parse_isa(borrowed.from);
+    ASSERT_TRUE(from) << borrowed.from;
+    ASSERT_TRUE(supports(all, borrowed.isa) && supports(all, *from));
+    for (const auto missing : flags) {
+      CpuFeatures cpu = all;
+      cpu.*missing = false;
+      EXPECT_TRUE(supports(cpu, *from) || !supports(cpu, borrowed.isa))
+          << name_of(borrowed.isa) << " borrows from " << borrowed.from;
+    }
+  }
+}
 
 TEST(ChooseKernels, EverySetIsComplete) {
   for (const KernelSet& set : all_kernel_sets()) {
