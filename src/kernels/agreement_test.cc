@@ -1,6 +1,8 @@
 // The kernel sets of one precision against each other on random shapes: the same packed weights,
 // the same inputs, on every instruction set that this CPU runs.
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <random>
 #include <string>
@@ -10,6 +12,8 @@
 #include <gtest/gtest.h>
 
 #include "base/isa.h"
+#include "kernels/int8_kernel_set.h"
+#include "kernels/int8_reference.h"
 #include "kernels/kernel_reference.h"
 #include "kernels/kernel_set.h"
 #include "kernels/kernel_set_fixture.h"
@@ -115,7 +119,7 @@ class Block {
 class AgreementTest : public testing::TestWithParam<Precision> {};
 
 TEST_P(AgreementTest, OnRandomShapes) {
-  const unsigned seed = std::random_device()();
+  const unsigned seed = random_seed();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   std::vector<const KernelSet*> sets;
@@ -149,6 +153,122 @@ TEST_P(AgreementTest, OnRandomShapes) {
 INSTANTIATE_TEST_SUITE_P(Precisions, AgreementTest,
                          testing::Values(Precision::fp32, Precision::bf16),
                          [](const auto& tested) { return std::string(name_of(tested.param)); });
+
+/// One int8 layer with random sizes, and rows of bf16 that it quantises in a random manner.
+class Int8Step {
+ public:
+  explicit Int8Step(std::mt19937& random)
+      : layer_(uniform(random, 1, 700), uniform(random, 1, 200), random),
+        input_(uniform(random, 1, 60), layer_.k(), Precision::bf16),
+        smooth_(layer_.padded_k()),
+        is_symmetric_(random() % 2 != 0),
+        is_smoothed_(random() % 2 != 0),
+        fused_(random() % 2 != 0 ? Fused::gelu_erf : Fused::none) {
+    input_.fill(random, 3);
+    std::uniform_real_distribution<float> spread(0.1f, 10.0f);
+    for (int32_t j = 0; j < layer_.padded_k(); ++j) smooth_[j] = spread(random);
+    if (is_symmetric_) return;
+    for (int32_t i = 0; i < input_.rows(); ++i) {
+      for (int32_t j = 0; j < layer_.k(); ++j) {
+        input_.set(i, j, std::max(static_cast<double>(kFloor), input_.at(i, j)));
+      }
+    }
+  }
+
+  const Int8Layer& layer() const { return layer_; }
+  Fused fused() const { return fused_; }
+  int32_t zero_point() const { return is_symmetric_ ? kSymmetricZero : 0; }
+
+  QuantizedRows quantize(const Int8KernelSet& set) const {
+    QuantizedRows output(input_.rows(), layer_.k());
+    set.quantize({.input = input_.row(0),
+                  .input_stride = input_.stride(),
+                  .smooth = is_smoothed_ ? smooth_.data() : nullptr,
+                  .is_symmetric = is_symmetric_,
+                  .floor = is_symmetric_ ? 0 : kFloor,
+                  .output = output.row(0),
+                  .output_stride = output.stride(),
+                  .scales = output.scales().data(),
+                  .rows = input_.rows(),
+                  .columns = layer_.k()});
+    return output;
+  }
+
+  Matrix multiply(const Int8KernelSet& set, const QuantizedRows& input) const {
+    Matrix output(input.rows(), layer_.padded_n(), Precision::bf16);
+    Int8LinearArgs args = layer_.args();
+    args.input = input.row(0);
+    args.input_stride = input.stride();
+    args.input_scales = input.scales().data();
+    args.zero_point = zero_point();
+    args.output = output.data();
+    args.output_stride = output.stride();
+    args.rows = input.rows();
+    args.fused = fused_;
+    set.begin_pass();
+    set.linear(args);
+    set.end_pass();
+    return output;
+  }
+
+ private:
+  static constexpr float kFloor = -0.17f;
+
+  static int32_t uniform(std::mt19937& random, int32_t least, int32_t most) {
+    return std::uniform_int_distribution(least, most)(random);
+  }
+
+  Int8Layer layer_;
+  Matrix input_;
+  FloatArray smooth_;
+  bool is_symmetric_, is_smoothed_;
+  Fused fused_;
+};
+
+// Both take the same bytes, so that a difference is of one operation only.
+void expect_agreement(const Int8Step& step, const Int8KernelSet& first,
+                      const Int8KernelSet& second) {
+  const QuantizedRows bytes = step.quantize(first), others = step.quantize(second);
+  for (int32_t i = 0; i < bytes.rows(); ++i) {
+    // One definition, rounding by rounding: nothing may differ.
+    ASSERT_EQ(bytes.scales().data()[i], others.scales().data()[i]) << "row " << i;
+    ASSERT_EQ(std::memcmp(bytes.row(i), others.row(i), static_cast<size_t>(step.layer().k())), 0)
+        << "row " << i;
+  }
+  const Matrix outputs = step.multiply(first, bytes), other_outputs = step.multiply(second, bytes);
+  for (int32_t i = 0; i < bytes.rows(); ++i) {
+    for (int32_t j = 0; j < step.layer().n(); ++j) {
+      // Sums are exact. After them either rounds up to four times in fp32 and once to bf16, and
+      // its GELU errs by what gelu-inl.h promises (its slope is under 1.13).
+      const double magnitude =
+          int8_linear_reference(step.layer(), bytes, step.zero_point(), i, j).magnitude;
+      double error = 4 * kFp32Rounding * magnitude;
+      if (step.fused() == Fused::gelu_erf) error = 1.13 * error + 1e-4;
+      error += kBf16Rounding * (std::abs(outputs.at(i, j)) + error);
+      ASSERT_NEAR(outputs.at(i, j), other_outputs.at(i, j), 2 * error)
+          << "row " << i << ", column " << j << ", K " << step.layer().k();
+    }
+  }
+}
+
+TEST(Int8AgreementTest, OnRandomShapes) {
+  const unsigned seed = random_seed();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  std::vector<const Int8KernelSet*> sets;
+  for (const Int8KernelSet& set : all_int8_kernel_sets()) {
+    if (supports(cpu_features(), set.isa)) sets.push_back(&set);
+  }
+  if (sets.size() < 2) GTEST_SKIP() << "this CPU runs one instruction set only";
+  for (int repetition = 0; repetition < 30; ++repetition) {
+    const Int8Step step(random);
+    for (size_t other = 1; other < sets.size(); ++other) {
+      SCOPED_TRACE(std::string(name_of(sets[0]->isa)) + " and " + name_of(sets[other]->isa));
+      expect_agreement(step, *sets[0], *sets[other]);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
 
 }  // namespace
 }  // namespace tilewise::kernels

@@ -1,6 +1,8 @@
 // The frame of the tests that run once for every line of kernels.inc.
 #pragma once
 
+#include <cstdlib>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -52,6 +54,14 @@ inline std::vector<const KernelSet*> sets_of(model::Precision precision) {
   INSTANTIATE_TEST_SUITE_P(Sets, Fixture, testing::ValuesIn(sets), \
                            [](const auto& tested) { return test_name(*tested.param); })
 #define TILEWISE_FOR_ALL_KERNEL_SETS(Fixture) TILEWISE_FOR_KERNEL_SETS(Fixture, all_sets())
+
+/// Another seed in every run, or that of the environment: TILEWISE_SEED=N repeats what failed with
+/// seed N.
+inline unsigned random_seed() {
+  const char* chosen = std::getenv("TILEWISE_SEED");
+  return chosen != nullptr ? static_cast<unsigned>(std::strtoul(chosen, nullptr, 10))
+                           : std::random_device()();
+}
 
 /// Half a unit in the last place of fp32 and of bf16, relative.
 inline constexpr double kFp32Rounding = 0x1p-24;
