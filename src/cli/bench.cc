@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "cli/bench_kernels.h"
 #include "cli/bench_report.h"
 #include "cli/bench_scenarios.h"
 #include "cli/bench_workload.h"
@@ -20,13 +21,28 @@ struct BenchFlags {
   int64_t limit = 0;
   int32_t tokens = 0;
   int32_t sequences = 1;
-  BenchTime time;
+  std::optional<double> seconds;
+  double warmup_seconds = 1;
+  bool kernels = false;
+  std::string only;
   bool json = false;
 
+  BenchTime time() const { return {seconds.value_or(5), warmup_seconds}; }
   bool is_forward() const { return tokens > 0; }
 };
 
 Status check(const BenchFlags& flags) {
+  if (!flags.only.empty()) {
+    return invalid_argument({.what = "--only has a meaning only with --kernels",
+                             .expected = "--kernels --only TEXT",
+                             .found = "--only " + flags.only});
+  }
+  if (flags.model.path.empty()) {
+    return invalid_argument({.what = "a benchmark needs a model",
+                             .where = "tilewise bench",
+                             .expected = "MODEL.tw, or --kernels for the processor alone",
+                             .found = "neither"});
+  }
   if (flags.scenario == "server") {
     return invalid_argument({.what = "the scenario server is not there yet",
                              .where = "--scenario",
@@ -56,7 +72,7 @@ Result<BenchQuestion> resolve(const engine::Engine& engine, const TaskFlags& fla
 
 /// The timed part, between two looks at what the cores can do now.
 Result<Measurement> measure(engine::Engine& engine, const BenchQuestion& question,
-                            const BenchFlags& flags, Peaks& peaks) {
+                            const BenchFlags& flags, Flops& peaks) {
   std::optional<Workload> workload;
   if (!flags.is_forward()) {
     TILEWISE_ASSIGN_OR_RETURN(
@@ -64,15 +80,32 @@ Result<Measurement> measure(engine::Engine& engine, const BenchQuestion& questio
         load_workload(engine, question, flags.inputs, flags.limit, flags.scenario == "single"));
     workload.emplace(std::move(loaded));
   }
-  const Peaks before = measure_peaks(engine);
-  auto measured =
-      flags.is_forward() ? run_forward(engine, question, flags.tokens, flags.sequences, flags.time)
-      : flags.scenario == "offline" ? run_offline(engine, question, *workload, flags.time)
-                                    : run_single(engine, question, *workload, flags.time);
-  const Peaks after = measure_peaks(engine);
-  peaks = {.backbone = (before.backbone + after.backbone) / 2,
-           .heads = (before.heads + after.heads) / 2};
+  const Flops before = measure_peaks(engine);
+  auto measured = flags.is_forward()
+                      ? run_forward(engine, question, flags.tokens, flags.sequences, flags.time())
+                  : flags.scenario == "offline"
+                      ? run_offline(engine, question, *workload, flags.time())
+                      : run_single(engine, question, *workload, flags.time());
+  const Flops after = measure_peaks(engine);
+  peaks = before;
+  peaks += after;
+  peaks = peaks * 0.5;
   return measured;
+}
+
+/// Flags of the other scenarios have no meaning beside --kernels.
+Status check_kernels(const CLI::App& verb) {
+  for (const char* flag :
+       {"--input", "--scenario", "--limit", "--tokens", "--sequences", "--warmup", "--replicas",
+        "--cores-per-replica", "--top", "--threshold", "--both-orders", "--logits"}) {
+    const CLI::Option* option = verb.get_option_no_throw(flag);
+    if (option == nullptr || option->count() == 0) continue;
+    return invalid_argument(
+        {.what = std::string(flag) + " has no meaning beside --kernels",
+         .expected = "MODEL.tw, --task, --isa, --only, --seconds, --verify or --json",
+         .found = flag});
+  }
+  return {};
 }
 
 Result<int> run_bench(const BenchFlags& flags, Session& session) {
@@ -88,7 +121,7 @@ Result<int> run_bench(const BenchFlags& flags, Session& session) {
   report.scenario = flags.is_forward() ? "forward" : flags.scenario;
   report.task = question.tasks;
   report.precision = name_of(engine->metadata().precision);
-  report.isa = name_of(engine->kernels().isa);
+  report.isa = engine->isa();
   report.cpu = cpu_features().name;
   report.replicas = one_replica ? 1 : engine->replicas();
   report.rss_mb = peak_memory_mb();
@@ -102,6 +135,7 @@ void add_bench(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand("bench", "Speed, latency and share of the processor's peak");
   auto flags = std::make_shared<BenchFlags>();
   flags->model.add_to(*verb);
+  verb->get_option("MODEL")->required(false);
   flags->task.add_to(*verb);
   verb->add_option("--input", flags->inputs, "Files of JSON lines")->type_name("PATH...");
   verb->add_option("--scenario", flags->scenario,
@@ -120,17 +154,35 @@ void add_bench(CLI::App& app, Action& action) {
                    "With --tokens: sequences in a pass (default 1)")
       ->type_name("M")
       ->check(CLI::Range(1, 1 << 20));
-  verb->add_option("--seconds", flags->time.seconds,
-                   "How long to measure, at least one pass over the rows (default 5)")
+  verb->add_option("--seconds", flags->seconds,
+                   "How long to measure: at least one pass over the rows (default 5); with "
+                   "--kernels all of the run, about (default 30)")
       ->type_name("S")
       ->check(CLI::PositiveNumber);
-  verb->add_option("--warmup", flags->time.warmup_seconds,
+  verb->add_option("--warmup", flags->warmup_seconds,
                    "Seconds before that, not counted (default 1)")
       ->type_name("S")
       ->check(CLI::NonNegativeNumber);
-  verb->add_flag("--json", flags->json, "One JSON object");
-  verb->callback([&action, flags] {
-    action = [flags](Session& session) { return run_bench(*flags, session); };
+  verb->add_flag("--kernels", flags->kernels,
+                 "The peaks and bandwidths of one core, then every kernel on the model's shapes "
+                 "(without MODEL: MiniLM-L6-H384 and BERT-base), checked, as a share of the peak; "
+                 "with MODEL whole passes, too");
+  verb->add_option("--only", flags->only,
+                   "With --kernels: only those with this in their name, as in error messages: "
+                   "\"ffn_up int8\", \"attention\", \"rows 16\"")
+      ->type_name("TEXT");
+  verb->add_flag("--json", flags->json, "One JSON object, described in docs/BENCH.md");
+  verb->callback([&action, flags, verb] {
+    action = [flags, verb](Session& session) -> Result<int> {
+      if (!flags->kernels) return run_bench(*flags, session);
+      TILEWISE_RETURN_IF_ERROR(check_kernels(*verb));
+      return run_kernel_bench({.model = flags->model,
+                               .task = flags->task.names,
+                               .seconds = flags->seconds.value_or(30),
+                               .only = flags->only,
+                               .json = flags->json},
+                              session);
+    };
   });
 }
 

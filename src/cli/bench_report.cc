@@ -1,7 +1,6 @@
 #include "cli/bench_report.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -16,43 +15,79 @@ struct Percentiles {
   double p50, p90, p99, max;
 };
 
-/// Nearest rank, in milliseconds; NaN where nothing was timed.
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+/// The value of the nearest rank.
+double at(const std::vector<double>& sorted, double share) {
+  if (sorted.empty()) return kNone;
+  const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(sorted.size())));
+  return sorted[std::max<size_t>(rank, 1) - 1];
+}
+
+/// In milliseconds; NaN where nothing was timed.
 Percentiles percentiles(std::vector<double> seconds) {
-  if (seconds.empty()) {
-    constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-    return {kNone, kNone, kNone, kNone};
-  }
   std::sort(seconds.begin(), seconds.end());
-  const auto at = [&](double share) {
-    const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(seconds.size())));
-    return seconds[std::max<size_t>(rank, 1) - 1] * 1e3;
-  };
-  return {at(0.5), at(0.9), at(0.99), at(1)};
+  return {at(seconds, 0.5) * 1e3, at(seconds, 0.9) * 1e3, at(seconds, 0.99) * 1e3,
+          at(seconds, 1) * 1e3};
 }
 
 double per_second(int64_t count, const Measurement& measured) {
   return static_cast<double>(count) / measured.seconds;
 }
 
-struct Stage {
-  const char* name;
-  double seconds;
-};
+/// "bf16 3200, fp32 170"
+std::string peaks_text(const Flops& peaks) {
+  std::string text;
+  for (const model::Precision precision : kPrecisions) {
+    if (!(peaks.of(precision) > 0)) continue;
+    if (!text.empty()) text += ", ";
+    text += fmt::format("{} {:.0f}", name_of(precision), peaks.of(precision) * 1e-9);
+  }
+  return text;
+}
 
-std::array<Stage, 8> stages_of(const runtime::StageTimes& times) {
-  return {Stage{"embed", times.embed},    {"qkv", times.qkv},
-          {"attention", times.attention}, {"attention_output", times.attention_output},
-          {"norm", times.norm},           {"ffn_up", times.ffn_up},
-          {"ffn_down", times.ffn_down},   {"heads", times.heads}};
+void append_stages(const runtime::StageTimes& stages, std::string& text) {
+  double sum = 0;
+  for (const Stage& stage : kStages) sum += stages.*stage.seconds;
+  text += "\nstage, us a pass\n";
+  for (const Stage& stage : kStages) {
+    const double seconds = stages.*stage.seconds;
+    text +=
+        fmt::format("  {:<18}{:9.1f}  {:5.1f} %\n", stage.name, seconds * 1e6, 100 * seconds / sum);
+  }
 }
 
 }  // namespace
 
+double core_seconds(const Flops& flops, const Flops& peaks) {
+  double seconds = 0;
+  for (const model::Precision precision : kPrecisions) {
+    if (flops.of(precision) == 0) continue;
+    if (!(peaks.of(precision) > 0)) return kNone;
+    seconds += flops.of(precision) / peaks.of(precision);
+  }
+  return seconds;
+}
+
+Quartiles quartiles(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return {at(values, 0), at(values, 0.25), at(values, 0.5), at(values, 0.75), at(values, 1)};
+}
+
 double BenchReport::share_of_peak() const {
-  if (!(peaks.backbone > 0 && peaks.heads > 0)) return std::numeric_limits<double>::quiet_NaN();
-  const double core_seconds =
-      measured.flops.backbone / peaks.backbone + measured.flops.heads / peaks.heads;
-  return core_seconds / (measured.seconds * replicas);
+  return core_seconds(measured.flops, peaks) / (measured.seconds * replicas);
+}
+
+double BenchReport::median_share_of_peak() const {
+  const double passes = static_cast<double>(measured.latencies.size());
+  const double median = quartiles(measured.latencies).median;
+  return core_seconds(measured.flops, peaks) / passes / (median * replicas);
+}
+
+void write_stages(const runtime::StageTimes& stages, JsonWriter& json) {
+  json.begin_object();
+  for (const Stage& stage : kStages) json.key(stage.name).number(stages.*stage.seconds * 1e3);
+  json.end_object();
 }
 
 std::string to_json(const BenchReport& report) {
@@ -78,14 +113,18 @@ std::string to_json(const BenchReport& report) {
       .number(latency.p90);
   json.key("p99").number(latency.p99).key("max").number(latency.max).end_object();
   json.key("share_of_peak").number(report.share_of_peak());
-  json.key("peaks").begin_object().key(report.precision).number(report.peaks.backbone * 1e-9);
-  if (report.precision != "fp32") json.key("fp32").number(report.peaks.heads * 1e-9);
+  json.key("peaks").begin_object();
+  for (const model::Precision precision : kPrecisions) {
+    if (!(report.peaks.of(precision) > 0)) continue;
+    json.key(name_of(precision)).number(report.peaks.of(precision) * 1e-9);
+  }
   json.end_object().key("load_ms").number(report.load_ms).key("rss_mb").number(report.rss_mb);
   if (measured.stages) {
-    json.key("stages_ms").begin_object();
-    for (const Stage& stage : stages_of(*measured.stages))
-      json.key(stage.name).number(stage.seconds * 1e3);
-    json.end_object();
+    const Quartiles pass = quartiles(measured.latencies);
+    json.key("spread_ms").begin_object().key("min").number(pass.least * 1e3);
+    json.key("p25").number(pass.lower * 1e3).key("p75").number(pass.upper * 1e3).end_object();
+    json.key("share_of_peak_p50").number(report.median_share_of_peak());
+    write_stages(*measured.stages, json.key("stages_ms"));
   }
   json.end_object();
   return json.text() + "\n";
@@ -111,19 +150,20 @@ std::string describe(const BenchReport& report) {
     line("latency ms", fmt::format("p50 {:.3f}, p90 {:.3f}, p99 {:.3f}, max {:.3f}", latency.p50,
                                    latency.p90, latency.p99, latency.max));
   }
-  line("share of peak", fmt::format("{:.1f} % of {:.0f} GFLOP/s a core (heads: {:.0f})",
-                                    100 * report.share_of_peak(), report.peaks.backbone * 1e-9,
-                                    report.peaks.heads * 1e-9));
+  if (measured.stages) {
+    const Quartiles pass = quartiles(measured.latencies);
+    line("spread ms", fmt::format("min {:.3f}, middle half {:.3f} to {:.3f}", pass.least * 1e3,
+                                  pass.lower * 1e3, pass.upper * 1e3));
+    line("share of peak",
+         fmt::format("{:.1f} % by the median pass, {:.1f} % by the mean",
+                     100 * report.median_share_of_peak(), 100 * report.share_of_peak()));
+  } else {
+    line("share of peak", fmt::format("{:.1f} %", 100 * report.share_of_peak()));
+  }
+  line("peaks", fmt::format("{} GFLOP/s a core", peaks_text(report.peaks)));
   line("load ms", fmt::format("{:.1f}", report.load_ms));
   line("memory MB", fmt::format("{:.0f}", report.rss_mb));
-  if (!measured.stages) return text;
-  double sum = 0;
-  for (const Stage& stage : stages_of(*measured.stages)) sum += stage.seconds;
-  text += "\nstage, us a pass\n";
-  for (const Stage& stage : stages_of(*measured.stages)) {
-    text += fmt::format("  {:<18}{:9.1f}  {:5.1f} %\n", stage.name, stage.seconds * 1e6,
-                        100 * stage.seconds / sum);
-  }
+  if (measured.stages) append_stages(*measured.stages, text);
   return text;
 }
 

@@ -27,11 +27,15 @@ BenchReport example() {
 
 TEST(BenchReport, ShareOfPeakCountsEachPrecisionAtItsOwnPeak) {
   BenchReport report = example();
-  report.measured.flops = {.backbone = 6e12, .heads = 1e12};
-  report.peaks = {.backbone = 2e12, .heads = 1e12};
+  report.measured.flops = {.fp32 = 1e12, .bf16 = 6e12};
+  report.peaks = {.fp32 = 1e12, .bf16 = 2e12};
   // 3 s + 1 s of work for one core at its peaks, on 2 cores for 4 s.
   EXPECT_DOUBLE_EQ(report.share_of_peak(), 4.0 / 8.0);
-  report.peaks = {};
+  // An int8 model: 1 s more.
+  report.measured.flops.int8 = 4e12;
+  report.peaks.int8 = 4e12;
+  EXPECT_DOUBLE_EQ(report.share_of_peak(), 5.0 / 8.0);
+  report.peaks.int8 = 0;
   EXPECT_THAT(to_json(report), HasSubstr("\"share_of_peak\":null"));
 }
 
@@ -48,13 +52,13 @@ TEST(BenchReport, PercentilesAreNearestRanks) {
 
 TEST(BenchReport, RatesAndPeaks) {
   BenchReport report = example();
-  report.peaks = {.backbone = 1.5e12, .heads = 1e11};
+  report.peaks = {.fp32 = 1e11, .bf16 = 1.5e12};
   const std::string json = to_json(report);
   EXPECT_THAT(json, HasSubstr("\"rows_per_s\":25,\"tokens_per_s\":300,"));
   EXPECT_THAT(json, HasSubstr("\"peaks\":{\"bf16\":1500,\"fp32\":100}"));
   EXPECT_THAT(json, HasSubstr("\"cpu\":\"a \\\"quoted\\\" processor\""));
-  report.precision = "fp32";
-  EXPECT_THAT(to_json(report), HasSubstr("\"peaks\":{\"fp32\":1500}"));
+  report.peaks = {.fp32 = 1e11, .bf16 = 1.5e12, .int8 = 3e12};
+  EXPECT_THAT(to_json(report), HasSubstr("\"peaks\":{\"int8\":3000,\"bf16\":1500,\"fp32\":100}"));
 }
 
 TEST(BenchReport, StagesOnlyWhereTheyWereMeasured) {
@@ -63,6 +67,22 @@ TEST(BenchReport, StagesOnlyWhereTheyWereMeasured) {
   report.measured.stages = runtime::StageTimes{.qkv = 0.003, .heads = 0.001};
   EXPECT_THAT(to_json(report), HasSubstr("\"stages_ms\":{\"embed\":0,\"qkv\":3,"));
   EXPECT_THAT(describe(report), testing::ContainsRegex("qkv +3000.0 +75.0 %"));
+}
+
+TEST(BenchReport, OneInterruptionSpoilsTheMeanAndNotTheMedian) {
+  BenchReport report = example();
+  report.replicas = 1;
+  report.measured.stages.emplace();
+  report.measured.latencies = {0.010, 0.010, 0.011, 0.012, 0.064};
+  report.measured.seconds = 0.107;
+  report.measured.flops = {.bf16 = 5 * 1e10};  // of five passes
+  report.peaks = {.fp32 = 1e11, .bf16 = 2e12};
+  EXPECT_DOUBLE_EQ(report.median_share_of_peak(), 1e10 / 2e12 / 0.011);
+  EXPECT_DOUBLE_EQ(report.share_of_peak(), 5e10 / 2e12 / 0.107);
+  EXPECT_THAT(to_json(report), HasSubstr("\"spread_ms\":{\"min\":10,\"p25\":10,\"p75\":12},"
+                                         "\"share_of_peak_p50\":0.454545,\"stages_ms\":{"));
+  EXPECT_THAT(describe(report), HasSubstr("45.5 % by the median pass, 23.4 % by the mean"));
+  EXPECT_THAT(describe(report), HasSubstr("min 10.000, middle half 10.000 to 12.000"));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "batch/job.h"
+#include "kernels/int8_kernel_set.h"
 #include "kernels/kernel_set.h"
 #include "rows/writer.h"
 
@@ -14,7 +15,9 @@ namespace tilewise::cli {
 namespace {
 
 constexpr double kPeakSeconds = 0.1;
-constexpr int kProfiledPasses = 20;
+// Passes by stage, beside those that are timed as a whole.
+constexpr int kLeastProfiledPasses = 3;
+constexpr int kMostProfiledPasses = 50;
 
 double now_seconds() {
   return std::chrono::duration<double>(SteadyClock().now().time_since_epoch()).count();
@@ -68,37 +71,55 @@ std::vector<int32_t> random_ids(size_t count, int32_t vocabulary) {
   return ids;
 }
 
-void scale(runtime::StageTimes& times, double factor) {
-  for (double* stage : {&times.embed, &times.qkv, &times.attention, &times.attention_output,
-                        &times.norm, &times.ffn_up, &times.ffn_down, &times.heads}) {
-    *stage *= factor;
+/// Each stage's median: an interruption in one pass does not count.
+runtime::StageTimes median_of(const std::vector<runtime::StageTimes>& passes) {
+  runtime::StageTimes median;
+  std::vector<double> seconds(passes.size());
+  for (const Stage& stage : kStages) {
+    std::transform(passes.begin(), passes.end(), seconds.begin(),
+                   [&](const runtime::StageTimes& pass) { return pass.*stage.seconds; });
+    const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+    std::nth_element(seconds.begin(), middle, seconds.end());
+    median.*stage.seconds = *middle;
   }
+  return median;
+}
+
+/// Profiles passes for about `seconds`.
+runtime::StageTimes profile(engine::Worker& worker, const runtime::Batch& batch,
+                            std::span<const runtime::TaskOutput> outputs, double seconds) {
+  std::vector<runtime::StageTimes> passes;
+  const double end = now_seconds() + seconds;
+  while (passes.size() < kLeastProfiledPasses ||
+         (passes.size() < kMostProfiledPasses && now_seconds() < end)) {
+    worker.run_tokens(batch, outputs, &passes.emplace_back());
+  }
+  return median_of(passes);
 }
 
 }  // namespace
 
-Peaks measure_peaks(engine::Engine& engine) {
+Flops measure_peaks(engine::Engine& engine) {
   const int32_t replicas = engine.replicas();
   const kernels::KernelSet& backbone = engine.kernels();
   const kernels::KernelSet& heads = head_kernels(backbone);
+  const kernels::Int8KernelSet* const int8 = engine.int8_kernels();
   // Every replica takes one of the jobs, and they run at the same time.
   std::barrier all_here(replicas);
-  std::vector<Peaks> peaks(replicas);
+  std::vector<Flops> peaks(replicas);
   std::vector<std::future<void>> pending;
   pending.reserve(peaks.size());
-  for (Peaks& one : peaks) {
+  for (Flops& one : peaks) {
     pending.push_back(engine.submit([&](engine::Worker&) {
       all_here.arrive_and_wait();
-      one.backbone = kernels::measure_peak(backbone, kPeakSeconds);
-      one.heads = &heads == &backbone ? one.backbone : kernels::measure_peak(heads, kPeakSeconds);
+      one.of(backbone.precision) = kernels::measure_peak(backbone, kPeakSeconds);
+      if (&heads != &backbone) one.fp32 = kernels::measure_peak(heads, kPeakSeconds);
+      if (int8 != nullptr) one.int8 = int8->peak(kPeakSeconds);
     }));
   }
   for (std::future<void>& done : pending) done.wait();
-  Peaks mean;
-  for (const Peaks& one : peaks) {
-    mean.backbone += one.backbone / replicas;
-    mean.heads += one.heads / replicas;
-  }
+  Flops mean;
+  for (const Flops& one : peaks) mean += one * (1.0 / replicas);
   return mean;
 }
 
@@ -119,8 +140,7 @@ Result<Measurement> run_offline(engine::Engine& engine, const BenchQuestion& que
   measured.rows = progress.rows;
   measured.tokens = progress.tokens;
   measured.seconds = progress.seconds;
-  measured.flops = {.backbone = workload.flops.backbone * static_cast<double>(passes),
-                    .heads = workload.flops.heads * static_cast<double>(passes)};
+  measured.flops = workload.flops * static_cast<double>(passes);
   return measured;
 }
 
@@ -175,22 +195,18 @@ Result<Measurement> run_forward(engine::Engine& engine, const BenchQuestion& que
     outputs.push_back({index, values.back()});
   }
   Measurement measured;
-  measured.stages.emplace();
   const auto measure = [&](engine::Worker& worker) {
     const auto pass = [&] { worker.run_tokens(batch, outputs); };
     repeat(time.warmup_seconds, pass);
     measured.latencies = repeat(time.seconds, pass);
-    for (int i = 0; i < kProfiledPasses; ++i) worker.run_tokens(batch, outputs, &*measured.stages);
+    measured.stages = profile(worker, batch, outputs, time.seconds / 2);
   };
   engine.submit(measure).wait();
   const auto passes = static_cast<int64_t>(measured.latencies.size());
   measured.rows = passes * sequences;
   measured.tokens = passes * static_cast<int64_t>(total);
   for (const double taken : measured.latencies) measured.seconds += taken;
-  const Flops once = count_flops(metadata, question, offsets);
-  measured.flops = {.backbone = once.backbone * static_cast<double>(passes),
-                    .heads = once.heads * static_cast<double>(passes)};
-  scale(*measured.stages, 1.0 / kProfiledPasses);
+  measured.flops = count_flops(metadata, question, offsets) * static_cast<double>(passes);
   return measured;
 }
 

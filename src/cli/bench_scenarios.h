@@ -1,6 +1,7 @@
 // The timed part of `tilewise bench`.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -18,22 +19,36 @@ struct BenchTime {
   double warmup_seconds = 1;
 };
 
-/// FLOP/s of one core, measured on all replicas at once, mean over them.
-struct Peaks {
-  double backbone = 0;  ///< of the instruction that the model's precision runs on
-  double heads = 0;     ///< fp32
-};
+/// FLOP/s of one core in each precision that the model uses, by the instruction that it runs on,
+/// measured on all replicas at once, mean over them; 0 where the model does not use it.
+Flops measure_peaks(engine::Engine& engine);
 
-Peaks measure_peaks(engine::Engine& engine);
+/// The stages of a pass, in order, as reports call them.
+struct Stage {
+  const char* name;
+  double runtime::StageTimes::* seconds;
+};
+inline constexpr auto kStages = std::to_array<Stage>({
+    {"embed", &runtime::StageTimes::embed},
+    {"qkv", &runtime::StageTimes::qkv},
+    {"attention", &runtime::StageTimes::attention},
+    {"attention_output", &runtime::StageTimes::attention_output},
+    {"norm", &runtime::StageTimes::norm},
+    {"ffn_up", &runtime::StageTimes::ffn_up},
+    {"ffn_down", &runtime::StageTimes::ffn_down},
+    {"heads", &runtime::StageTimes::heads},
+});
 
 /// What was measured.
 struct Measurement {
   int64_t rows = 0;
   int64_t tokens = 0;
   double seconds = 0;
-  Flops flops;
-  std::vector<double> latencies;              ///< seconds, one a row or pass; empty for offline
-  std::optional<runtime::StageTimes> stages;  ///< of one pass, in seconds; only for forward
+  Flops flops = {};
+  std::vector<double> latencies = {};  ///< seconds, one a row or pass; empty for offline
+  /// Of one pass, in seconds, the median of each stage by itself; only for forward, whose
+  /// latencies are those of equal passes.
+  std::optional<runtime::StageTimes> stages = {};
 };
 
 /// Text in, results out, in arrival order, on all replicas: whole passes of `batch::stream` over

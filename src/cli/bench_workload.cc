@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "rows/reader.h"
-#include "runtime/flops.h"
 #include "text/input.h"
 
 namespace tilewise::cli {
@@ -66,11 +65,11 @@ Status add_row(const rows::LineReader::Line& line, rows::RowParser& parser, RowC
 
 Flops count_flops(const artifact::Metadata& metadata, const BenchQuestion& question,
                   std::span<const int32_t> offsets) {
-  Flops flops{.backbone = runtime::backbone_flops(metadata.spec, offsets)};
+  Flops flops = runtime::backbone_flops(metadata, offsets);
   const auto sequences = static_cast<int32_t>(offsets.size()) - 1;
   for (const int32_t index : question.set) {
     const artifact::TaskEntry& entry = metadata.tasks[index];
-    flops.heads +=
+    flops.fp32 +=
         runtime::head_flops(metadata.spec, sequences, entry.task.outputs(), entry.has_dense);
   }
   return flops;

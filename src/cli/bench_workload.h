@@ -1,13 +1,16 @@
 // The rows of a benchmark, checked and counted before anything is timed.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
 #include "engine/engine.h"
 #include "model/row.h"
+#include "runtime/flops.h"
 
 namespace tilewise::cli {
 
@@ -18,16 +21,11 @@ struct BenchQuestion {
   engine::PredictOptions predict;
 };
 
-/// Arithmetic of the linear layers and of attention, 2 FLOPs a multiply-add.
-struct Flops {
-  double backbone = 0;
-  double heads = 0;
-  Flops& operator+=(const Flops& other) {
-    backbone += other.backbone;
-    heads += other.heads;
-    return *this;
-  }
-};
+using runtime::Flops;
+
+/// In the order in which reports name them.
+inline constexpr std::array kPrecisions = {model::Precision::int8, model::Precision::bf16,
+                                           model::Precision::fp32};
 
 /// FLOPs of a pass over sequences of these offsets with the question's heads.
 Flops count_flops(const artifact::Metadata& metadata, const BenchQuestion& question,

@@ -1,38 +1,72 @@
 #include "runtime/flops.h"
 
 #include <array>
+#include <string>
 
 #include <gtest/gtest.h>
 
 namespace tilewise::runtime {
 namespace {
 
-model::EncoderSpec minilm() {
-  model::EncoderSpec spec;
-  spec.hidden = 384;
-  spec.layers = 6;
-  spec.heads = 12;
-  spec.intermediate = 1536;
-  return spec;
+using model::Precision;
+
+artifact::Metadata minilm(Precision precision = Precision::bf16) {
+  artifact::Metadata metadata;
+  metadata.precision = precision;
+  metadata.spec.hidden = 384;
+  metadata.spec.layers = 6;
+  metadata.spec.heads = 12;
+  metadata.spec.intermediate = 1536;
+  if (precision != Precision::int8) return metadata;
+  for (int layer = 0; layer < 6; ++layer) {
+    for (const char* part : {"qkv", "attention_output", "ffn_up", "ffn_down"}) {
+      metadata.linears.push_back({.layer = "layers." + std::to_string(layer) + "." + part});
+    }
+  }
+  return metadata;
 }
+
+constexpr double kLinear = 2.0 * 10616832;    // of a token, see below
+constexpr double kAttention = 6 * 4 * 384.0;  // of a token with itself
+constexpr std::array<int32_t, 2> kOneToken = {0, 1};
 
 TEST(Flops, OneTokenOfMiniLmIsItsPublishedCount) {
   // 6 layers x (4 x 384^2 + 2 x 384 x 1536) = 10,616,832 weights: 21.2 MFLOP a token in the linear
   // layers.
-  const std::array<int32_t, 2> one = {0, 1};
-  EXPECT_DOUBLE_EQ(backbone_flops(minilm(), one), 2.0 * 10616832 + 6 * 4 * 384);
+  const Flops bf16 = backbone_flops(minilm(), kOneToken);
+  EXPECT_DOUBLE_EQ(bf16.bf16, kLinear + kAttention);
+  EXPECT_EQ(bf16.fp32 + bf16.int8, 0);
+  const Flops fp32 = backbone_flops(minilm(Precision::fp32), kOneToken);
+  EXPECT_DOUBLE_EQ(fp32.fp32, kLinear + kAttention);
+  EXPECT_EQ(fp32.bf16 + fp32.int8, 0);
+}
+
+TEST(Flops, EachLayerOfAnInt8ModelCountsInItsOwnPrecision) {
+  artifact::Metadata metadata = minilm(Precision::int8);
+  Flops flops = backbone_flops(metadata, kOneToken);
+  EXPECT_DOUBLE_EQ(flops.int8, kLinear);
+  EXPECT_DOUBLE_EQ(flops.bf16, kAttention);
+  metadata.linears[3].precision = Precision::bf16;   // layers.0.ffn_down
+  metadata.linears[4].precision = Precision::bf16;   // layers.1.qkv
+  metadata.linears[21].precision = Precision::bf16;  // layers.5.attention_output
+  flops = backbone_flops(metadata, kOneToken);
+  const double moved = 2.0 * (384 * 1536 + 3 * 384 * 384 + 384 * 384);
+  EXPECT_DOUBLE_EQ(flops.int8, kLinear - moved);
+  EXPECT_DOUBLE_EQ(flops.bf16, kAttention + moved);
+  EXPECT_EQ(flops.fp32, 0);
 }
 
 TEST(Flops, AttentionGrowsWithTheSquareOfEachSequenceAlone) {
   const std::array<int32_t, 2> whole = {0, 100};
   const std::array<int32_t, 3> halves = {0, 50, 100};
-  const double difference = backbone_flops(minilm(), whole) - backbone_flops(minilm(), halves);
-  EXPECT_DOUBLE_EQ(difference, 6 * 4 * 384.0 * (100 * 100 - 2 * 50 * 50));
+  const double difference =
+      backbone_flops(minilm(), whole).bf16 - backbone_flops(minilm(), halves).bf16;
+  EXPECT_DOUBLE_EQ(difference, kAttention * (100 * 100 - 2 * 50 * 50));
 }
 
 TEST(Flops, HeadsCountTheirDenseLayer) {
-  EXPECT_DOUBLE_EQ(head_flops(minilm(), 3, 150, false), 2.0 * 3 * 384 * 150);
-  EXPECT_DOUBLE_EQ(head_flops(minilm(), 3, 150, true), 2.0 * 3 * 384 * (150 + 384));
+  EXPECT_DOUBLE_EQ(head_flops(minilm().spec, 3, 150, false), 2.0 * 3 * 384 * 150);
+  EXPECT_DOUBLE_EQ(head_flops(minilm().spec, 3, 150, true), 2.0 * 3 * 384 * (150 + 384));
 }
 
 }  // namespace

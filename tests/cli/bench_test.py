@@ -43,7 +43,9 @@ class Bench(TestCase):
 
     def test_forward(self):
         report = self.bench("--tokens", "12", "--sequences", "16")
-        self.assertEqual(list(report), [*KEYS, "stages_ms"])
+        self.assertEqual(list(report), [*KEYS, "spread_ms", "share_of_peak_p50", "stages_ms"])
+        self.assertTrue(report["spread_ms"]["min"] <= report["spread_ms"]["p25"] <= report["latency_ms"]["p50"] <= report["spread_ms"]["p75"])
+        self.assertTrue(0 < report["share_of_peak_p50"] < 10)
         self.assertEqual(report["rows"] % 16, 0)
         self.assertEqual(report["tokens"], report["rows"] * 12)
         self.assertEqual(len(report["stages_ms"]), 8)
@@ -57,6 +59,62 @@ class Bench(TestCase):
                      for more in ([], ["--both-orders"]))
         self.assertEqual(one["tokens"] / one["rows"], 8)
         self.assertEqual(both["tokens"] / both["rows"], 16)
+
+    def kernels(self, *more, seconds="0.3", **options):
+        report, = from_lines(self.done("bench", "--kernels", "--json", "--seconds", seconds, *more, **options))
+        self.assertEqual(list(report), ["cpu", "clock_ghz", "seconds", "peaks", "bandwidths", "kernels", "passes"])
+        for line in report["peaks"]:  # every set: measured, or skipped with the reason
+            self.assertTrue(("skipped" in line and line["isa"] in line["skipped"]) or line["gflops"] > 0, line)
+        for line in report["kernels"]:
+            self.assertTrue(0 < line["us_min"] <= line["us"] <= line["us_max"], line)
+            self.assertTrue(line["checked"])
+            self.assertTrue(line["gb_per_s"] > 0 if "gb_per_s" in line else line["share_of_peak"] > 0, line)
+        return report
+
+    def test_kernels_of_a_model(self):
+        report = self.kernels(model("bf16"), "--task", "intent")
+        measured = {(line["kernel"], line.get("layer")) for line in report["kernels"]}
+        self.assertEqual(measured, {("linear", "qkv"), ("linear", "attention_output"), ("linear+gelu", "ffn_up"), ("linear", "ffn_down"),
+                                    ("attention", None), ("add_norm", None), ("embed", None), ("pool", None)})
+        self.assertEqual({line["precision"] for line in report["kernels"]}, {"bf16"})
+        self.assertEqual({line["rows"] for line in report["kernels"] if line["kernel"] == "linear"}, {8, 16, 64, 192, 256})
+        self.assertTrue({(1, 8), (16, 12)} <= {(line["sequences"], line["tokens"]) for line in report["passes"]})
+        for line in report["passes"]:
+            self.assertEqual((line["task"], line["precision"]), ("intent", "bf16"))
+            self.assertTrue(0 < line["ms_min"] <= line["ms_p25"] <= line["ms"] <= line["ms_p75"] <= line["ms_max"])
+            self.assertTrue(line["share_of_peak"] > 0)
+            self.assertIn("ffn_down", line["stages_ms"])
+
+    def test_kernels_without_a_model(self):
+        report = self.kernels("--only", "rows 8,")
+        self.assertEqual({line["model"] for line in report["kernels"]}, {"MiniLM-L6-H384", "BERT-base"})
+        self.assertEqual({line["precision"] for line in report["kernels"]}, {"fp32", "bf16", "int8"})
+        self.assertEqual({line["rows"] for line in report["kernels"]}, {8})
+        self.assertEqual(len(report["kernels"]), 2 * 3 * 4)
+        self.assertEqual(report["passes"], [])
+        levels = [(line["level"], line["operation"]) for line in report["bandwidths"]]
+        self.assertEqual(levels, [("L1", "read"), ("L2", "read"), ("L3", "read"), *(("memory", what) for what in ("read", "write", "copy"))])
+        for line in report["bandwidths"]:
+            self.assertTrue("skipped" in line or line["gb_per_s"] > 0, line)
+
+    def test_kernels_on_a_forced_level(self):
+        lowest = "portable" if "portable" in {line["isa"] for line in self.kernels("--only", "rows 8,")["peaks"]} else "neon"
+        for options in ({"isa": lowest}, {}):
+            more = [] if options else ["--isa", lowest]
+            report = self.kernels(model(), "--task", "intent", *more, **options)
+            self.assertEqual({line["isa"] for line in report["kernels"] + report["passes"]}, {lowest})
+
+    def test_kernels_for_people(self):
+        text = self.done("bench", "--kernels", model(), "--task", "intent", "--seconds", "0.3").decode()
+        for part in ("peak of one core", "bandwidth of one core", "weights warm", "compared with fp64 loops", "whole passes, fp32"):
+            self.assertIn(part, text)
+
+    def test_kernels_refuse_what_has_no_meaning(self):
+        self.error(WRONG_COMMAND_LINE, "bench", "--kernels", "--tokens", "12", says=["--tokens", "--kernels"])
+        self.error(WRONG_COMMAND_LINE, "bench", "--kernels", "--replicas", "2", model(), says=["--replicas"])
+        self.error(WRONG_COMMAND_LINE, "bench", "--kernels", "--only", "no such", "--seconds", "0.1", says=["--only", "no such"])
+        self.error(WRONG_COMMAND_LINE, "bench", model(), "--only", "qkv", "--tokens", "12", says=["--kernels"])
+        self.error(WRONG_COMMAND_LINE, "bench", "--tokens", "12", says=["needs a model", "--kernels"])
 
     def test_for_people(self):
         text = self.done("bench", model(), "--task", "intent", *QUICK, "--input", self.rows).decode()
