@@ -11,7 +11,6 @@ A hot loop is a loop that holds a dot-product instruction, with no loop inside t
 loaded from or stored to the stack, and no scalar either beyond the reloads that KERNELS grants. The main loop of each
 kernel in KERNELS must be there, and each object with an instruction set in its name must be known: renaming hides nothing.
 """
-import bisect
 import os
 import pathlib
 import platform
@@ -89,23 +88,43 @@ def functions_of(disassembly):
         yield function
 
 
+def loops_of(function):
+    """The places of the instructions of each loop, a set a loop: between the target of a backward jump and that jump, all
+    that leads to the jump. What a compiler has moved elsewhere it takes to be rare, and so do we."""
+    index = {address: i for i, (address, _) in enumerate(function.code)}
+    before = [[] for _ in function.code]  # places from which an instruction is reached
+    backward = []
+    for i, (_, text) in enumerate(function.code):
+        if match := JUMP.match(text):
+            target = index.get(int(match[1], 16))
+            if target is not None:
+                before[target].append(i)
+                if target <= i:
+                    backward.append((target, i))
+        if not NO_WAY_ON.match(text) and i + 1 < len(before):
+            before[i + 1].append(i)
+    loops = {}
+    for head, jump in backward:
+        loop, ahead = set(), [jump]
+        while ahead:
+            place = ahead.pop()
+            if head <= place <= jump and place not in loop:
+                loop.add(place)
+                ahead += before[place]
+        if head in loop:
+            loops.setdefault(head, set()).update(loop)
+    return loops.values()
+
+
 def hot_loops(function, instruction):
     """The instructions of each innermost loop around `instruction`, a list a loop."""
-    wanted = re.compile(rf"^{instruction}\b")
-    places = [i for i, (_, text) in enumerate(function.code) if wanted.match(text)]
+    wanted = re.compile(rf"{instruction}\b")
+    places = {i for i, (_, text) in enumerate(function.code) if wanted.match(text)}
     if not places:
         return []
-    index = {address: i for i, (address, _) in enumerate(function.code)}
-    loops = set()
-    for last, (_, text) in enumerate(function.code):
-        if match := JUMP.match(text):
-            first = index.get(int(match[1], 16), last + 1)
-            here = bisect.bisect_left(places, first)
-            if first <= last and here < len(places) and places[here] <= last:
-                loops.add((first, last))
-    innermost = [(first, last) for first, last in loops
-                 if not any(first <= a and b <= last and (a, b) != (first, last) for a, b in loops)]
-    return [[text for _, text in function.code[first:last + 1]] for first, last in sorted(innermost)]
+    loops = {frozenset(loop) for loop in loops_of(function) if not places.isdisjoint(loop)}
+    innermost = [loop for loop in loops if not any(other < loop for other in loops)]
+    return [[function.code[i][1] for i in sorted(loop)] for loop in sorted(innermost, key=min)]
 
 
 def stack_pattern(function):
@@ -118,6 +137,7 @@ def stack_pattern(function):
     return re.compile(r"\(%r[sb]p[,)]" if has_frame else r"\(%rsp[,)]")
 
 
+NO_WAY_ON = re.compile(r"^(?:jmp|ret|ud2|b|br|brk)\b(?!\.)")
 VECTOR = {X86: re.compile(r"%[xyz]mm"), ARM: re.compile(r"\b[vq]\d+|\{v")}
 WHOLE_VECTOR = {X86: re.compile(r"%[yz]mm"), ARM: re.compile(r"\bq\d+|\{v")}
 ELEMENT = re.compile(r"%r[sb]p,%|broadcast|\[(?:sp|x29), x")  # of an array: indexed, or one number
@@ -215,6 +235,14 @@ frame_avx2.cc.o:     file format elf64-x86-64
   36:\tmov    %rax,0x8(%rsp)
   3b:\tjne    30 <stores()>
 
+0000000000000080 <returns()>:
+  80:\tvfmadd231ps (%rax),%ymm1,%ymm2
+  86:\tje     8e <returns()+0xe>
+  88:\tvmovaps 0x20(%rsp),%ymm6
+  8d:\tret
+  8e:\tdec    %rcx
+  91:\tjmp    80 <returns()>
+
 0000000000000040 <state()>:
   40:\ttdpbf16ps %tmm1,%tmm2,%tmm3
   45:\tmov    %rax,0x8(%rsp)
@@ -278,6 +306,7 @@ def self_test():
     expect_recorded("a scalar reload", no_frame, "no_frame()", "mov    0x8(%rsp),%rax")
     expect_recorded("a scalar reload that is granted", no_frame._replace(reloads=1))
     expect_recorded("a store outside the inner loop", frame._replace(function="outer"))
+    expect_recorded("the way out between the loop's parts", frame._replace(function="returns"))
     expect_recorded("a scalar store", frame._replace(function="stores", reloads=1), "mov    %rax,0x8(%rsp)")
     expect_recorded("a loop that is too short", frame._replace(function="outer", at_least=2), "the longest has 1")
     state = frame._replace(function=r"state\(", instruction="tdpbf16ps", reloads=ANY)

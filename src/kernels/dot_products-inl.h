@@ -36,14 +36,15 @@ HWY_INLINE void multiply_row(const float* left, const Floats (&right)[kVectors],
   }
 #endif
   const FloatTag d;
-#if HWY_TARGET == HWY_NEON
-  asm volatile(
-      "" ::
-          : "memory");  // keeps the loads of later rows where they are, for the same reason
-#endif
   const Floats value = hn::Set(d, *left);
   HWY_UNROLL(8)
-  for (int j = 0; j < kVectors; ++j) sums[j] = hn::MulAdd(value, right[j], sums[j]);
+  for (int j = 0; j < kVectors; ++j) {
+    sums[j] = hn::MulAdd(value, right[j], sums[j]);
+#if HWY_TARGET == HWY_NEON
+    // Keeps the loads of later rows and steps behind this row's sums, for the same reason.
+    asm volatile("" : "+w"(sums[j].raw) : : "memory");
+#endif
+  }
 }
 
 /// One k a step; a fused multiply-add where the target has one.
