@@ -51,6 +51,7 @@ KERNELS = [
     Kernel(X86, "attention_amx.cc", "", "tdpbf16ps", 2, reloads=ANY),
     Kernel(ARM, "kernels_portable.cc", "multiply_block<.*Fp32Dot", "fmla", 48),
     Kernel(ARM, "kernels_portable.cc", "multiply_block<.*WidenedDot", "fmla", 80),
+    Kernel(ARM, "int8_neon_dot.cc", "multiply_block<.*QuadDot", "sdot", 48),
 ]
 # Objects with an instruction set in their name and no kernel in them: the tiles' configuration, loops in assembly.
 WITHOUT_KERNELS = {"amx_pass.cc", "amx_peak.cc", "probes_avx2.cc", "probes_avx512.cc", "probes_neon.cc"}
