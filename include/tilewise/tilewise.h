@@ -61,11 +61,14 @@ struct Prediction {
 };
 
 struct OpenOptions {
-  /// "amx", "avx512_bf16", "avx512", "avx2", "portable", "neon": at most this level; empty:
-  /// TILEWISE_ISA from the environment, or else the best of this machine.
+  /// A level that `tilewise devices` lists, as "amx", "avx512_bf16", "avx512" or "avx2": at most
+  /// this one; empty: TILEWISE_ISA from the environment, or else the best of this machine.
   std::string isa = {};
-  int32_t replicas = 0;  ///< 0: one a core of the cpuset and quota
-  bool pin = true;       ///< pin each replica to its core
+  int32_t replicas = 0;  ///< 0: as many as the cores of the cpuset and quota are enough for
+  /// Cores that share each pass of a replica. More answer a single request sooner, with the same
+  /// result bit for bit, and get less done in total.
+  int32_t cores_per_replica = 1;
+  bool pin = true;  ///< pin each thread to its core
 };
 
 struct PredictOptions {
@@ -75,18 +78,20 @@ struct PredictOptions {
   std::optional<float> threshold = {};
 };
 
-/// An opened artifact with its replicas: one thread each. Cheap to copy (copies share everything),
+/// An opened artifact with its replicas: one thread a core. Cheap to copy (copies share everything),
 /// thread-safe. The last copy ends the threads. A moved-from Model may only be assigned to or
 /// destroyed.
 class TILEWISE_EXPORT Model {
  public:
   /// Maps the file (milliseconds) and starts the replicas. Errors: not_found, io_error,
   /// invalid_input (a broken file), unsupported (written by a newer tilewise), invalid_argument (an
-  /// option), unavailable_machine (the ISA asked for does not run here).
+  /// option), unavailable_machine (the ISA asked for does not run here, or there
+  /// are fewer cores than one replica shall have).
   static Result<Model> open(const std::string& path, const OpenOptions& options = {});
 
   std::vector<TaskInfo> tasks() const;
-  /// The instruction set that really runs, as in OpenOptions::isa.
+  /// The instruction set that really runs, as in OpenOptions::isa, or two of them for a model in
+  /// int8: "avx512_bf16+avx512_vnni".
   std::string isa() const;
   int32_t replicas() const;
 

@@ -13,9 +13,9 @@ model::Content to_content(const Content& content) {
   return record;
 }
 
-Status bad_option(const char* option, const char* expected, std::string found) {
-  return invalid_argument(
-      {"An option has a value that it cannot have", option, expected, std::move(found), ""});
+Status bad_option(const char* option, std::string expected, std::string found) {
+  return invalid_argument({"An option has a value that it cannot have", option,
+                           std::move(expected), std::move(found), ""});
 }
 
 }  // namespace
@@ -25,14 +25,18 @@ Result<engine::Options> to_engine(const OpenOptions& options) {
   if (!options.isa.empty()) {
     converted.isa = parse_isa(options.isa);
     if (!converted.isa) {
-      return bad_option("OpenOptions::isa", "portable, neon, avx2, avx512, avx512_bf16 or amx",
-                        options.isa);
+      return bad_option("OpenOptions::isa", isa_names(), options.isa);
     }
   }
   if (options.replicas < 0) {
     return bad_option("OpenOptions::replicas", "0 or more", std::to_string(options.replicas));
   }
+  if (options.cores_per_replica < 1) {
+    return bad_option("OpenOptions::cores_per_replica", "1 or more",
+                      std::to_string(options.cores_per_replica));
+  }
   converted.replicas = options.replicas;
+  converted.cores_per_replica = options.cores_per_replica;
   converted.pin = options.pin;
   return converted;
 }

@@ -27,10 +27,12 @@ TEST(Convert, RecordsKeepTheirFieldsInOrder) {
 }
 
 TEST(Convert, OptionsGoThrough) {
-  const auto open = to_engine(OpenOptions{.isa = "avx2", .replicas = 3, .pin = false});
+  const auto open = to_engine(
+      OpenOptions{.isa = "avx2", .replicas = 3, .cores_per_replica = 2, .pin = false});
   ASSERT_TRUE(open.ok());
   EXPECT_EQ(open->isa, Isa::avx2);
   EXPECT_EQ(open->replicas, 3);
+  EXPECT_EQ(open->cores_per_replica, 2);
   EXPECT_FALSE(open->pin);
   const auto predict = to_engine(PredictOptions{.top = 0, .both_orders = true, .threshold = 0.5f});
   ASSERT_TRUE(predict.ok());

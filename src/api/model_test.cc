@@ -269,6 +269,10 @@ TEST_F(Api, OpenRefusesWhatItCannotOpen) {
                StatusCode::invalid_argument, "sse9");
   expect_error(Model::open(path("model.tw"), {.replicas = -1}).status(),
                StatusCode::invalid_argument, "replicas");
+  expect_error(Model::open(path("model.tw"), {.cores_per_replica = 0}).status(),
+               StatusCode::invalid_argument, "cores_per_replica");
+  expect_error(Model::open(path("model.tw"), {.cores_per_replica = 4096}).status(),
+               StatusCode::unavailable_machine, "4096");
 }
 
 TEST_F(Api, ForcedInstructionSetRuns) {

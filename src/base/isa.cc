@@ -34,6 +34,15 @@ std::optional<Isa> parse_isa(std::string_view name) {
   return std::nullopt;
 }
 
+std::string isa_names() {
+  std::string names;
+  for (size_t i = 0; i < kNames.size(); ++i) {
+    if (i > 0) names += i + 1 < kNames.size() ? ", " : " or ";
+    names += kNames[i].second;
+  }
+  return names;
+}
+
 bool supports(const CpuFeatures& cpu, Isa isa) {
   switch (isa) {
     case Isa::portable:

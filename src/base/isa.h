@@ -25,6 +25,9 @@ enum class Isa {
 const char* name_of(Isa isa);
 std::optional<Isa> parse_isa(std::string_view name);
 
+/// All of them for messages: "portable, neon, ..., avx512_bf16 or amx".
+std::string isa_names();
+
 /// Plain flags, so that kernel choice is tested for any CPU on any machine.
 struct CpuFeatures {
   bool avx2 = false, fma = false, f16c = false, bmi2 = false, aes = false;

@@ -223,5 +223,11 @@ TEST(CpuFeatures, SlowAvx512Bf16IsIntels) {
 
 TEST(CpuFeatures, AreReadOnce) { EXPECT_EQ(&cpu_features(), &cpu_features()); }
 
+TEST(IsaNames, EndLikeASentence) {
+  const std::string names = isa_names();
+  EXPECT_EQ(names.rfind("portable, ", 0), 0U) << names;
+  EXPECT_NE(names.find(" or amx"), std::string::npos) << names;
+}
+
 }  // namespace
 }  // namespace tilewise

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <hwloc.h>
 #include <sched.h>
@@ -55,6 +58,14 @@ hwloc_obj_type_t core_type(hwloc_topology_t topology) {
   return hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE) > 0 ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU;
 }
 
+// Where the machine describes no L3 cache, cores share as much as their NUMA node.
+int32_t last_level_cache(const hwloc_obj* core) {
+  for (const hwloc_obj* object = core; object != nullptr; object = object->parent) {
+    if (object->type == HWLOC_OBJ_L3CACHE) return static_cast<int32_t>(object->logical_index);
+  }
+  return std::max(hwloc_bitmap_first(core->nodeset), 0);
+}
+
 Core describe_core(const hwloc_obj* object, hwloc_const_bitmap_t allowed) {
   Core core;
   core.cpu = -1;
@@ -64,8 +75,11 @@ Core describe_core(const hwloc_obj* object, hwloc_const_bitmap_t allowed) {
     if (core.cpu < 0 && hwloc_bitmap_isset(allowed, static_cast<unsigned>(cpu))) core.cpu = cpu;
   }
   core.numa_node = std::max(hwloc_bitmap_first(object->nodeset), 0);
+  core.l3 = last_level_cache(object);
   return core;
 }
+
+bool by_cpu(const Core& a, const Core& b) { return a.cpu < b.cpu; }
 
 int64_t cache_bytes(hwloc_topology_t topology, hwloc_obj_type_t type) {
   const hwloc_obj* cache = hwloc_get_obj_by_type(topology, type, 0);
@@ -78,6 +92,37 @@ int32_t Topology::default_replicas() const {
   auto replicas = static_cast<double>(cores.size());
   if (cgroup_cpus > 0) replicas = std::min(replicas, cgroup_cpus);
   return std::max(static_cast<int32_t>(replicas), 1);
+}
+
+std::vector<std::vector<int32_t>> choose_cpus(const Topology& topology, int32_t groups,
+                                              int32_t cores_each) {
+  std::vector<std::vector<int32_t>> chosen;
+  std::vector<Core> left = topology.cores;
+  using Place = std::pair<int32_t, int32_t>;
+  constexpr Place (*kNearness[])(const Core&) = {
+      [](const Core& core) { return Place(core.numa_node, core.l3); },
+      [](const Core& core) { return Place(core.numa_node, 0); },
+      [](const Core&) { return Place(0, 0); },
+  };
+  for (const auto place_of : kNearness) {
+    std::map<Place, std::vector<Core>> places;
+    for (Core& core : left) places[place_of(core)].push_back(std::move(core));
+    left.clear();
+    for (auto& [place, cores] : places) {
+      size_t taken = 0;
+      for (; static_cast<int32_t>(chosen.size()) < groups &&
+             cores.size() - taken >= static_cast<size_t>(cores_each);
+           taken += static_cast<size_t>(cores_each)) {
+        std::vector<int32_t>& group = chosen.emplace_back();
+        for (int32_t i = 0; i < cores_each; ++i) {
+          group.push_back(cores[taken + static_cast<size_t>(i)].cpu);
+        }
+      }
+      left.insert(left.end(), cores.begin() + static_cast<std::ptrdiff_t>(taken), cores.end());
+    }
+    std::sort(left.begin(), left.end(), by_cpu);
+  }
+  return chosen;
 }
 
 Result<Topology> read_topology() {
@@ -95,8 +140,7 @@ Result<Topology> read_topology() {
     if (core.cpu >= 0) topology.cores.push_back(std::move(core));
   }
   if (topology.cores.empty()) return cannot_read_topology(ENODEV);
-  std::sort(topology.cores.begin(), topology.cores.end(),
-            [](const Core& a, const Core& b) { return a.cpu < b.cpu; });
+  std::sort(topology.cores.begin(), topology.cores.end(), by_cpu);
 
   topology.numa_nodes = std::max(hwloc_get_nbobjs_by_type(hwloc.get(), HWLOC_OBJ_NUMANODE), 1);
   topology.l1d_bytes = cache_bytes(hwloc.get(), HWLOC_OBJ_L1CACHE);

@@ -14,6 +14,7 @@ struct Core {
   int32_t cpu = 0;                ///< the logical processor (Linux number) to pin to: the core's first allowed thread
   std::vector<int32_t> siblings;  ///< all its logical processors, allowed or not
   int32_t numa_node = 0;
+  int32_t l3 = 0;  ///< cores of the same number share a last-level cache; the machine's own count
 };
 
 struct Topology {
@@ -28,6 +29,12 @@ struct Topology {
   /// One replica a core of the cpuset, but no more than the quota allows (rounded down, at least 1).
   int32_t default_replicas() const;
 };
+
+/// The processors of `groups` groups of `cores_each` cores, near each other: of one last-level cache
+/// where there are enough, else of one NUMA node, else any, each core in one group. Fewer groups
+/// where there are not enough cores. A pure function.
+std::vector<std::vector<int32_t>> choose_cpus(const Topology& topology, int32_t groups,
+                                              int32_t cores_each);
 
 /// Reads hwloc, the affinity mask and the cgroup files.
 Result<Topology> read_topology();

@@ -83,6 +83,50 @@ TEST(ReadTopology, CoresAreThoseOfTheAffinityMask) {
   EXPECT_GE(topology->machine_cores, static_cast<int32_t>(cores.size()));
 }
 
+/// Cores of the logical processors 0, 1, ..., with these places.
+Topology machine_of(const std::vector<std::pair<int32_t, int32_t>>& numa_and_l3) {
+  Topology topology;
+  for (const auto& [numa, l3] : numa_and_l3) {
+    Core core;
+    core.cpu = static_cast<int32_t>(topology.cores.size());
+    core.numa_node = numa;
+    core.l3 = l3;
+    topology.cores.push_back(core);
+  }
+  return topology;
+}
+
+using Groups = std::vector<std::vector<int32_t>>;
+
+TEST(ChooseCpus, SingleCoresComeInOrder) {
+  const Topology machine = machine_of({{0, 0}, {0, 0}, {0, 0}, {0, 0}});
+  EXPECT_EQ(choose_cpus(machine, 3, 1), (Groups{{0}, {1}, {2}}));
+}
+
+TEST(ChooseCpus, AGroupSharesACache) {
+  // Two caches of three cores on each of two nodes.
+  const Topology machine = machine_of({{0, 0}, {0, 0}, {0, 0}, {0, 1}, {0, 1}, {0, 1},
+                                       {1, 2}, {1, 2}, {1, 2}, {1, 3}, {1, 3}, {1, 3}});
+  EXPECT_EQ(choose_cpus(machine, 4, 3), (Groups{{0, 1, 2}, {3, 4, 5}, {6, 7, 8}, {9, 10, 11}}));
+  EXPECT_EQ(choose_cpus(machine, 1, 2), (Groups{{0, 1}}));
+  // Then what is left of the caches of a node, then anything.
+  EXPECT_EQ(choose_cpus(machine, 6, 2),
+            (Groups{{0, 1}, {3, 4}, {6, 7}, {9, 10}, {2, 5}, {8, 11}}));
+  EXPECT_EQ(choose_cpus(machine, 3, 4), (Groups{{0, 1, 2, 3}, {6, 7, 8, 9}, {4, 5, 10, 11}}));
+}
+
+TEST(ChooseCpus, NeighboursMayLieApartByNumber) {
+  // Linux numbers some machines round robin over the nodes.
+  const Topology machine = machine_of({{0, 0}, {1, 1}, {0, 0}, {1, 1}});
+  EXPECT_EQ(choose_cpus(machine, 2, 2), (Groups{{0, 2}, {1, 3}}));
+}
+
+TEST(ChooseCpus, GivesAsManyGroupsAsThereAre) {
+  const Topology machine = machine_of({{0, 0}, {0, 0}, {0, 0}});
+  EXPECT_EQ(choose_cpus(machine, 2, 2), (Groups{{0, 1}}));
+  EXPECT_EQ(choose_cpus(machine, 1, 4), Groups());
+}
+
 TEST(ReadTopology, EachCoreIsPinnedToAnAllowedThreadOfItsOwn) {
   const Result<Topology> topology = read_topology();
   ASSERT_TRUE(topology.ok()) << topology.status().message();

@@ -32,6 +32,7 @@ std::string to_json(const engine::Engine& engine, const batch::Progress& progres
       .key("isa")
       .string(engine.isa());
   json.key("replicas").integer(engine.replicas());
+  json.key("cores_per_replica").integer(engine.cores_per_replica());
   json.key("rows").integer(progress.rows).key("rejected").integer(progress.rejected);
   json.key("tokens").integer(progress.tokens).key("parts").integer(progress.parts);
   json.key("seconds").number(progress.seconds);

@@ -79,7 +79,8 @@ std::string to_json(const Report& report) {
   for (const Core& core : topology.cores) {
     json.begin_object().key("cpu").integer(core.cpu).key("siblings").begin_array();
     for (const int32_t sibling : core.siblings) json.integer(sibling);
-    json.end_array().key("numa_node").integer(core.numa_node).end_object();
+    json.end_array().key("numa_node").integer(core.numa_node);
+    json.key("l3").integer(core.l3).end_object();
   }
   json.end_array().key("machine_cores").integer(topology.machine_cores);
   json.key("threads_per_core")

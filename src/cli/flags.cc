@@ -44,9 +44,8 @@ Result<std::optional<int64_t>> parse_most(const std::string& text) {
 
 void IsaFlag::add_to(CLI::App& verb) {
   verb.add_option("--isa", name,
-                  "Instruction-set level: portable, neon, avx2, avx512, avx512_bf16 or amx "
-                  "(default: the best "
-                  "of this machine, or TILEWISE_ISA)")
+                  "Instruction-set level, at most: " + isa_names() +
+                      " (default: the best of this machine, or TILEWISE_ISA)")
       ->type_name("LEVEL");
 }
 
@@ -55,14 +54,20 @@ Result<std::optional<Isa>> IsaFlag::forced() const {
   if (const auto isa = parse_isa(name)) return isa;
   return invalid_argument({.what = "unknown instruction set",
                            .where = "--isa",
-                           .expected = "portable, neon, avx2, avx512, avx512_bf16 or amx",
+                           .expected = isa_names(),
                            .found = name});
 }
 
 void ModelFlags::add_to(CLI::App& verb) {
   verb.add_option("MODEL", path, "A compiled model, *.tw")->required()->type_name("");
   isa.add_to(verb);
-  verb.add_option("--replicas", replicas, "Running copies, one thread each (default: one a core)")
+  verb.add_option("--replicas", replicas,
+                  "Running copies (default: as many as there are cores for)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 4096));
+  verb.add_option("--cores-per-replica", cores_per_replica,
+                  "Cores that share each pass: shorter answers to single requests, less throughput "
+                  "in total (default 1)")
       ->type_name("N")
       ->check(CLI::Range(1, 4096));
   verb.add_flag("--verify", verify, "Compare the checksum of every tensor before anything runs");
@@ -72,8 +77,9 @@ Result<std::shared_ptr<engine::Engine>> ModelFlags::open(int32_t default_replica
   TILEWISE_ASSIGN_OR_RETURN(const std::optional<Isa> forced, isa.forced());
   TILEWISE_ASSIGN_OR_RETURN(
       std::shared_ptr<engine::Engine> engine,
-      engine::Engine::open(
-          path, {.isa = forced, .replicas = replicas > 0 ? replicas : default_replicas}));
+      engine::Engine::open(path, {.isa = forced,
+                                  .replicas = replicas > 0 ? replicas : default_replicas,
+                                  .cores_per_replica = cores_per_replica}));
   if (verify) TILEWISE_RETURN_IF_ERROR(engine->artifact().verify());
   return engine;
 }

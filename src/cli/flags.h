@@ -25,15 +25,17 @@ struct IsaFlag {
   Result<std::optional<Isa>> forced() const;
 };
 
-/// MODEL, --isa, --replicas, --verify.
+/// MODEL, --isa, --replicas, --cores-per-replica, --verify.
 struct ModelFlags {
   std::string path;
   IsaFlag isa;
   int32_t replicas = 0;
+  int32_t cores_per_replica = 1;
   bool verify = false;
 
   void add_to(CLI::App& verb);
-  /// Opens the model; `default_replicas` (0: one a core) is used where --replicas was not given.
+  /// Opens the model; `default_replicas` (0: as many as there are cores for) is used where
+  /// --replicas was not given.
   Result<std::shared_ptr<engine::Engine>> open(int32_t default_replicas = 0) const;
 };
 

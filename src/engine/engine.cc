@@ -43,7 +43,7 @@ Result<std::optional<Isa>> forced_isa(const Options& options) {
   if (const auto isa = parse_isa(name)) return isa;
   return invalid_argument({.what = "unknown instruction set",
                            .where = "environment variable TILEWISE_ISA",
-                           .expected = "portable, neon, avx2, avx512, avx512_bf16 or amx",
+                           .expected = isa_names(),
                            .found = name,
                            .remedy = "Unset it to take the best of this machine"});
 }
@@ -53,6 +53,7 @@ struct Engine::State {
   std::shared_ptr<const artifact::Artifact> artifact;
   runtime::Weights weights;
   runtime::KernelChoice kernels;
+  int32_t cores_per_replica = 1;
   std::vector<Worker> workers;
   std::vector<std::thread> threads;
 
@@ -76,18 +77,42 @@ struct Engine::State {
 
 namespace {
 
-/// The processors to pin to, one a replica; empty when they cannot be had (then nothing is pinned).
-std::vector<int32_t> choose_cpus(const Options& options, const Topology& topology,
-                                 int32_t replicas) {
-  std::vector<int32_t> cpus;
-  if (!options.pin || topology.cores.empty()) return cpus;
-  if (replicas > static_cast<int32_t>(topology.cores.size())) {
-    log_warn("more replicas (" + std::to_string(replicas) + ") than cores (" +
-             std::to_string(topology.cores.size()) + "): they are not pinned");
-    return cpus;
+/// The processors of each replica's threads; empty when they cannot be had (then nothing is
+/// pinned).
+std::vector<std::vector<int32_t>> cpus_of_replicas(const Options& options, const Topology& topology,
+                                                   int32_t replicas) {
+  const int32_t each = options.cores_per_replica;
+  if (!options.pin || topology.cores.empty()) return {};
+  auto cpus = choose_cpus(topology, replicas, each);
+  if (static_cast<int32_t>(cpus.size()) == replicas) return cpus;
+  std::string wanted = std::to_string(replicas) + (replicas == 1 ? " replica" : " replicas");
+  if (each > 1) wanted += " of " + std::to_string(each) + " cores";
+  log_warn(wanted + " on " + std::to_string(topology.cores.size()) + " cores: nothing is pinned");
+  return {};
+}
+
+/// The members of a team wait for each other spinning: without a core for each it would be slower
+/// than one core alone.
+Status check_cores_per_replica(int32_t cores, const Topology& topology) {
+  if (cores < 1) {
+    return invalid_argument({.what = "a replica needs a core",
+                             .where = "--cores-per-replica",
+                             .expected = "1 or more",
+                             .found = std::to_string(cores)});
   }
-  for (int32_t i = 0; i < replicas; ++i) cpus.push_back(topology.cores[i].cpu);
-  return cpus;
+  if (topology.cores.empty() || cores <= topology.default_replicas()) return {};
+  std::string limit = "of its cpuset";
+  if (topology.default_replicas() < static_cast<int32_t>(topology.cores.size())) {
+    limit = "of its cgroup's CPU quota";
+  } else if (static_cast<int32_t>(topology.cores.size()) == topology.machine_cores) {
+    limit = "that this machine has";
+  }
+  return unavailable_machine(
+      {.what = "a replica cannot have so many cores",
+       .where = "--cores-per-replica",
+       .expected = "at most the " + std::to_string(topology.default_replicas()) + " " + limit,
+       .found = std::to_string(cores),
+       .remedy = "Run `tilewise devices` to see what this process may use"});
 }
 
 Result<Topology> topology_or_default() {
@@ -139,21 +164,27 @@ Result<std::shared_ptr<Engine>> Engine::open(const std::string& path, const Opti
   }
 
   TILEWISE_ASSIGN_OR_RETURN(const Topology topology, topology_or_default());
-  int32_t replicas = options.replicas > 0 ? options.replicas : topology.default_replicas();
+  TILEWISE_RETURN_IF_ERROR(check_cores_per_replica(options.cores_per_replica, topology));
+  const int32_t cores = state->cores_per_replica = options.cores_per_replica;
+  int32_t replicas = options.replicas > 0 ? options.replicas : topology.default_replicas() / cores;
   replicas = std::max(replicas, 1);
+  const auto cpus = cpus_of_replicas(options, topology, replicas);
   std::vector<model::Pooling> poolings;
   for (const auto& entry : metadata.tasks) poolings.push_back(entry.task.pooling);
   for (int32_t i = 0; i < replicas; ++i) {
-    TILEWISE_ASSIGN_OR_RETURN(runtime::Replica replica,
-                              runtime::Replica::create(state->weights, state->kernels, poolings));
+    TILEWISE_ASSIGN_OR_RETURN(
+        auto team,
+        runtime::Team::create(cores, cpus.empty() ? std::span<const int32_t>() : cpus[i]));
+    TILEWISE_ASSIGN_OR_RETURN(
+        runtime::Replica replica,
+        runtime::Replica::create(state->weights, state->kernels, poolings, std::move(team)));
     state->workers.push_back(Worker(metadata, tokenizer, std::move(replica)));
   }
 
-  const std::vector<int32_t> cpus = choose_cpus(options, topology, replicas);
   State* shared = state.get();
   auto engine = std::shared_ptr<Engine>(new Engine(std::move(state)));
   for (int32_t i = 0; i < replicas; ++i) {
-    const int32_t cpu = cpus.empty() ? -1 : cpus[i];
+    const int32_t cpu = cpus.empty() ? -1 : cpus[i].front();
     shared->threads.emplace_back([shared, i, cpu] {
       if (cpu >= 0) {
         if (const Status pinned = pin_current_thread(cpu); !pinned.ok()) log_warn(pinned.message());
@@ -170,6 +201,7 @@ const kernels::KernelSet& Engine::kernels() const { return *state_->kernels.back
 const kernels::Int8KernelSet* Engine::int8_kernels() const { return state_->kernels.int8; }
 std::string Engine::isa() const { return state_->kernels.isa(); }
 int32_t Engine::replicas() const { return static_cast<int32_t>(state_->workers.size()); }
+int32_t Engine::cores_per_replica() const { return state_->cores_per_replica; }
 
 Result<TaskSet> Engine::find_tasks(const std::string& names) const {
   const auto& entries = metadata().tasks;

@@ -22,8 +22,11 @@ namespace tilewise::engine {
 struct Options {
   std::optional<Isa> isa =
       {};                ///< forced level; else TILEWISE_ISA from the environment; else the best
-  int32_t replicas = 0;  ///< 0: one a core of the cpuset and quota
-  bool pin = true;       ///< each replica's thread to its own core
+  int32_t replicas = 0;  ///< 0: as many as the cores of the cpuset and quota are enough for
+  /// Cores that share each pass of a replica: more make one request faster, and all of them
+  /// together somewhat slower.
+  int32_t cores_per_replica = 1;
+  bool pin = true;  ///< each thread to its own core
 };
 
 /// The level that the options or the environment force, if any. Errors: invalid_argument for a
@@ -55,7 +58,7 @@ struct Counters {
   double model_seconds = 0;   ///< forward pass
 };
 
-/// One thread's share of the engine: a replica and its scratch memory. Not thread-safe.
+/// One replica and its scratch memory. Not thread-safe.
 class Worker {
  public:
   /// Answers inputs[i] in outcomes[i] (resized; its memory is reused). A bad input fails alone.
@@ -89,6 +92,9 @@ class Worker {
 /// An opened artifact with its replicas. Thread-safe. Destruction waits for submitted jobs.
 class Engine {
  public:
+  /// Errors: those of Artifact::open, runtime::bind and runtime::choose_kernels; invalid_input
+  /// where there is no tokenizer that fits; unavailable_machine where a replica asks for more cores
+  /// or memory than this process may use.
   static Result<std::shared_ptr<Engine>> open(const std::string& path, const Options& options = {});
   ~Engine();
 
@@ -100,6 +106,7 @@ class Engine {
   const kernels::Int8KernelSet* int8_kernels() const;  ///< null where no layer is int8
   std::string isa() const;
   int32_t replicas() const;
+  int32_t cores_per_replica() const;
 
   /// "a,b" -> a set. Errors: not_found naming the tasks that there are; invalid_argument when their
   /// inputs differ in kind or in how they are encoded (template, max_tokens, truncation), since one

@@ -1,33 +1,23 @@
-// One running copy of a model: the forward pass and the memory it needs. The weights are shared.
+// One running copy of a model: the forward pass, the threads that run it and the memory it needs.
+// The weights are shared.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "base/status.h"
+#include "runtime/batch.h"
 #include "runtime/kernel_choice.h"
+#include "runtime/team.h"
 #include "runtime/weights.h"
 
 namespace tilewise::runtime {
-
-/// Sequences packed end to end. ids must lie in the vocabulary, types under token_types, and each
-/// length in [1, max_positions]: check_batch() says whether that is so.
-struct Batch {
-  std::span<const int32_t> ids;
-  std::span<const int32_t> types;    ///< may be empty where the family has no token types
-  std::span<const int32_t> offsets;  ///< sequences + 1, from 0
-
-  int32_t sequences() const { return static_cast<int32_t>(offsets.size()) - 1; }
-};
-
-/// What a pass relies on, for batches that come from outside (token ids over the API). Errors:
-/// invalid_argument.
-Status check_batch(const model::EncoderSpec& spec, const Batch& batch);
 
 /// Where one task's output goes: sequences x width floats, dense; width is the head's outputs, or
 /// hidden for an embedding.
@@ -61,16 +51,19 @@ struct LinearInput {
 };
 using LinearObserver = std::function<void(const LinearInput&)>;
 
-/// Not thread-safe: one replica a thread. After create() a pass allocates nothing.
+/// Not thread-safe: one pass at a time. After create() a pass allocates nothing.
 class Replica {
  public:
   /// `weights` must outlive the replica. `kernels`: chosen for its precision. `poolings`: that of
-  /// each task, in the order of the artifact. Errors: unavailable_machine when there is no memory.
+  /// each task, in the order of the artifact. `team`: who shares a pass; null: the calling thread
+  /// alone. Errors: unavailable_machine when there is no memory.
   static Result<Replica> create(const Weights& weights, const KernelChoice& kernels,
-                                std::span<const model::Pooling> poolings);
+                                std::span<const model::Pooling> poolings,
+                                std::unique_ptr<Team> team = nullptr);
 
   /// Runs all sequences through the backbone once and through every asked-for head. A sequence's
-  /// output depends on that sequence alone, bit for bit. `times`, if given, is added to.
+  /// output depends on that sequence alone, bit for bit, not on the others and not on the team.
+  /// `times`, if given, is added to.
   void run(const Batch& batch, std::span<const TaskOutput> outputs, StageTimes* times = nullptr);
 
   /// From now on `observer` is called on the running thread before each linear layer of the
@@ -85,39 +78,50 @@ class Replica {
   struct Matrix {
     std::byte* data = nullptr;
     int64_t stride = 0;
-  };
+    /// Every member writes the rows that it will read itself (rows_of), so that row operations need
+    /// not wait for each other. The others are written in columns.
+    bool by_rows = false;
 
-  /// The sequences [first, last) of a batch.
-  struct Block {
-    int32_t first = 0;
-    int32_t last = 0;
+    std::byte* row(int64_t index) const { return data + index * stride; }
   };
 
   Replica(const Weights& weights, const KernelChoice& kernels,
-          std::span<const model::Pooling> poolings);
+          std::span<const model::Pooling> poolings, std::unique_ptr<Team> team);
   Status allocate();
 
-  Block next_block(const Batch& batch, int32_t first) const;
-  void run_block(const Batch& batch, Block block, std::span<const TaskOutput> outputs,
-                 StageTimes* times);
-  void run_layer(size_t index, const kernels::AttentionArgs& sequences, int32_t tokens,
+  // Every member of the team runs all of these, each on its share.
+  void run_block(const Member& me, const Batch& batch, Block block,
+                 std::span<const TaskOutput> outputs, class StageTimer& timer);
+  void run_layer(const Member& me, int32_t index, int32_t sequences, int32_t tokens,
                  class StageTimer& timer);
-  void run_head(const Head& head, const Matrix& pooled, Block block, const TaskOutput& output);
+  void run_heads(const Member& me, Block block, std::span<const TaskOutput> outputs);
+  void run_head(const Member& me, const Head& head, const Matrix& pooled, int32_t sequences,
+                float* output);
 
-  void embed(const Batch& batch, Block block, int32_t tokens);
-  void observe(int32_t layer, const char* part, const Matrix& input, int32_t rows,
+  void embed(const Member& me, const Batch& batch, Block block, int32_t tokens);
+  void attend(const Member& me, int32_t sequences);
+  void linear(const Member& me, const Linear& layer, const Matrix& input, const Matrix& output,
+              int32_t rows, const Linear& next, kernels::Fused fused = kernels::Fused::none) const;
+  void quantize(const Member& me, const Linear& layer, const Matrix& input, int32_t rows) const;
+  void linear_fp32(const Member& me, const Linear& layer, const Matrix& input, const Matrix& output,
+                   int32_t rows) const;
+  void activate(const Member& me, const Matrix& data, int32_t rows, int32_t columns, bool is_fp32,
+                model::Activation activation) const;
+  void add_norm(const Member& me, const Matrix& input, const Norm& norm, int32_t rows) const;
+  void pool(const Member& me, int32_t sequences, model::Pooling pooling,
+            const Matrix& output) const;
+  static void copy_rows(const Member& me, const Matrix& from, int32_t rows, size_t width,
+                        float* to);
+  void observe(const Member& me, int32_t layer, const char* part, const Matrix& input, int32_t rows,
                int32_t columns) const;
-  void linear(const Linear& layer, const Matrix& input, const Matrix& output, int32_t rows,
-              const void* next_weights, kernels::Fused fused = kernels::Fused::none) const;
-  void int8_linear(const Linear& layer, const Matrix& input, const Matrix& output, int32_t rows,
-                   const void* next_weights, kernels::Fused fused) const;
-  void add_norm(const Matrix& input, const Norm& norm, int32_t rows) const;
 
   const Weights* weights_;
   const kernels::KernelSet* kernels_;
   const kernels::Int8KernelSet* int8_kernels_;  // null where no layer is int8
   std::vector<model::Pooling> poolings_;
+  std::unique_ptr<Team> team_;
   LinearObserver observer_;
+  int64_t element_bytes_ = 0;  // of an activation
   int32_t block_tokens_ = 0;
   int32_t block_sequences_ = 0;
   int32_t capacity_ = 0;  // tokens: a block, or one sequence longer than that
@@ -126,13 +130,14 @@ class Replica {
   Matrix hidden_;         // tokens x hidden: the residual stream
   Matrix branch_;         // tokens x hidden: attention context, feed-forward output
   Matrix wide_;  // tokens x max(3 section, intermediate): Q K V, or the inner feed-forward layer
-  Matrix quantized_;         // tokens x the widest K, u8: the input of an int8 layer
-  float* scales_ = nullptr;  // tokens: theirs
-  Matrix pooled_mean_;       // sequences x hidden, fp32
-  Matrix pooled_cls_;        // sequences x hidden, fp32
-  Matrix dense_;             // sequences x hidden, fp32: a head's dense layer
-  Matrix logits_;            // sequences x the widest head, fp32
-  std::byte* scratch_ = nullptr;
+  Matrix quantized_;              // tokens x the widest K, u8: the input of an int8 layer
+  float* scales_ = nullptr;       // tokens: theirs
+  Matrix pooled_mean_;            // sequences x hidden, fp32
+  Matrix pooled_cls_;             // sequences x hidden, fp32
+  Matrix dense_;                  // sequences x hidden, fp32: a head's dense layer
+  Matrix logits_;                 // sequences x the widest head, fp32
+  std::byte* scratch_ = nullptr;  // of attention, one for each member
+  int64_t scratch_bytes_ = 0;
   int32_t* positions_ = nullptr;
   int32_t* offsets_ = nullptr;
 };

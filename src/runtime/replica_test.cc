@@ -4,109 +4,16 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <memory>
-#include <optional>
-#include <random>
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include "base/isa.h"
 #include "kernels/pack.h"
-#include "runtime/random_model.h"
+#include "runtime/replica_fixture.h"
 
 namespace tilewise::runtime {
 namespace {
-
-using model::Pooling;
-using model::Precision;
-
-constexpr int kTasks = 3;  // of RandomModel: vector, first, classes
-
-model::EncoderSpec spec_of(int hidden, int heads, int intermediate) {
-  model::EncoderSpec spec;
-  spec.family = "bert";
-  spec.vocab_size = 97;
-  spec.hidden = hidden;
-  spec.layers = 2;
-  spec.heads = heads;
-  spec.intermediate = intermediate;
-  spec.max_positions = 512;
-  spec.token_types = 2;
-  return spec;
-}
-
-std::string temporary(const std::string& name) {
-  return (std::filesystem::temp_directory_path() /
-          ("tilewise_runtime_" + std::to_string(::getpid()) + "_" + name))
-      .string();
-}
-
-/// Of the models that run with these kernels.
-Precision precision_of(const KernelChoice& kernels) {
-  return kernels.int8 != nullptr ? Precision::int8 : kernels.backbone->precision;
-}
-
-/// An artifact of a random model, bound and open.
-struct Opened {
-  Opened(const RandomModel& random, const KernelChoice& kernels) {
-    const Precision precision = precision_of(kernels);
-    const std::string path = random.write(precision, temporary(model::name_of(precision)));
-    auto opened = artifact::Artifact::open(path);
-    std::filesystem::remove(path);
-    EXPECT_TRUE(opened.ok()) << path << opened.status().message();
-    if (!opened.ok()) return;
-    artifact = *opened;
-    auto bound = bind(*artifact);
-    EXPECT_TRUE(bound.ok()) << bound.status().message();
-    if (bound.ok()) weights = *std::move(bound);
-  }
-  std::shared_ptr<const artifact::Artifact> artifact;
-  std::optional<Weights> weights;
-};
-
-/// Sequences of random tokens, packed.
-struct Sequences {
-  std::vector<int32_t> ids, types, offsets = {0};
-
-  Sequences(const std::vector<int>& lengths, uint32_t seed) {
-    std::mt19937 random(seed);
-    for (const int length : lengths) {
-      for (int i = 0; i < length; ++i) {
-        ids.push_back(static_cast<int32_t>(random() % 97));
-        types.push_back(i * 2 > length ? 1 : 0);
-      }
-      offsets.push_back(static_cast<int32_t>(ids.size()));
-    }
-  }
-  Batch batch() const { return {ids, types, offsets}; }
-  int32_t count() const { return static_cast<int32_t>(offsets.size()) - 1; }
-  std::vector<int32_t> slice(const std::vector<int32_t>& all, int s) const {
-    return {all.begin() + offsets[s], all.begin() + offsets[s + 1]};
-  }
-};
-
-using Outputs = std::vector<std::vector<float>>;
-
-Outputs run(Replica& replica, const Batch& batch, const model::EncoderSpec& spec) {
-  Outputs outputs(kTasks);
-  std::vector<TaskOutput> targets;
-  for (int t = 0; t < kTasks; ++t) {
-    outputs[t].assign(size_t(batch.sequences()) * (t == 2 ? kRandomClasses : spec.hidden), NAN);
-    targets.push_back({t, outputs[t]});
-  }
-  replica.run(batch, targets);
-  return outputs;
-}
-
-constexpr Pooling kPoolings[] = {Pooling::mean, Pooling::cls, Pooling::mean};
-
-Replica replica_of(const Opened& opened, const KernelChoice& kernels) {
-  auto replica = Replica::create(*opened.weights, kernels, kPoolings);
-  EXPECT_TRUE(replica.ok()) << replica.status().message();
-  return *std::move(replica);
-}
 
 double relative_rms(const std::vector<float>& values, const std::vector<double>& reference) {
   double error = 0;
@@ -117,16 +24,6 @@ double relative_rms(const std::vector<float>& values, const std::vector<double>&
   }
   return std::sqrt(error / size);
 }
-
-class EverySet : public testing::TestWithParam<KernelChoice> {
- protected:
-  void SetUp() override {
-    const CpuFeatures& cpu = cpu_features();
-    const bool runs = supports(cpu, GetParam().backbone->isa) &&
-                      (GetParam().int8 == nullptr || supports(cpu, GetParam().int8->isa));
-    if (!runs) GTEST_SKIP() << "this CPU has no " << GetParam().isa();
-  }
-};
 
 // fp32: a few hundred roundings of 6e-8 each in a row; bf16: activations are rounded (2^-9) about a
 // dozen times a layer, and the errors of different columns are independent, so that under 2 % in
@@ -286,25 +183,7 @@ TEST_P(EverySet, AnObserverSeesTheInputsOfEveryLinearLayer) {
   EXPECT_TRUE(seen.empty());
 }
 
-/// Every set of the build; those for int8 with the best bf16 set that is not above them.
-std::vector<KernelChoice> every_choice() {
-  std::vector<KernelChoice> choices;
-  for (const kernels::KernelSet& set : kernels::all_kernel_sets()) choices.push_back({&set});
-  for (const kernels::Int8KernelSet& int8 : kernels::all_int8_kernel_sets()) {
-    for (const kernels::KernelSet& set : kernels::all_kernel_sets()) {
-      if (set.precision != Precision::bf16 || set.isa > int8.isa) continue;
-      choices.push_back({&set, &int8});
-      break;
-    }
-  }
-  return choices;
-}
-
-INSTANTIATE_TEST_SUITE_P(Kernels, EverySet, testing::ValuesIn(every_choice()), [](const auto& set) {
-  std::string name = set.param.isa() + "_" + model::name_of(precision_of(set.param));
-  std::replace(name.begin(), name.end(), '+', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Kernels, EverySet, testing::ValuesIn(every_choice()), name_of_choice);
 
 TEST(Bind, AMissingTensorIsNamed) {
   const RandomModel random = RandomModel::make(spec_of(64, 2, 128), 1);

@@ -52,6 +52,8 @@ class Binder {
     linear.n = static_cast<int32_t>(kernels::padded_n(n));
     linear.k = static_cast<int32_t>(kernels::padded_k(k, precision));
     linear.columns = static_cast<int32_t>(columns);
+    linear.panel_bytes =
+        static_cast<int64_t>(kernels::packed_bytes(kernels::kPanelColumns, k, precision));
     linear.bias = floats(name + ".bias", linear.n);
     return linear;
   }

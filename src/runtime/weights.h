@@ -1,6 +1,7 @@
 // The tensors of an artifact, bound to what the forward pass calls them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -8,6 +9,7 @@
 
 #include "artifact/reader.h"
 #include "base/status.h"
+#include "kernels/linear.h"
 #include "model/encoder_spec.h"
 #include "model/precision.h"
 
@@ -29,7 +31,13 @@ struct Linear {
   int32_t k = 0;
   int32_t n = 0;
   int32_t columns = 0;  ///< inputs that are not padding
+  int64_t panel_bytes = 0;
   std::optional<Int8> int8;
+
+  int32_t panels() const { return n / kernels::kPanelColumns; }
+  const void* panel(int32_t index) const {
+    return static_cast<const std::byte*>(weights) + index * panel_bytes;
+  }
 };
 
 struct Norm {

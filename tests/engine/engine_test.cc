@@ -2,6 +2,7 @@
 // on.
 #include "engine/engine.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "base/topology.h"
 #include "compile/compile.h"
 
 namespace tilewise::engine {
@@ -95,6 +97,34 @@ TEST_F(EngineTest, BatchedEqualsSingleForAnyNumberOfReplicas) {
     EXPECT_EQ(engine->replicas(), replicas);
     expect_same(single, engine->predict(inputs, tasks(*engine, "intent"), {}));
   }
+}
+
+// The bits of one core, from replicas of several. Only as many cores as there are: more for one
+// replica are refused; runtime_test has teams of any size.
+TEST_F(EngineTest, CoresShareAReplicaWithoutChangingIt) {
+  const std::vector<Input> inputs = random_texts(60, 7);
+  const auto one = open({.replicas = 1});
+  const auto expected = one->predict(inputs, tasks(*one, "intent"), {});
+  const auto topology = read_topology();
+  ASSERT_TRUE(topology.ok()) << topology.status().message();
+  const int32_t most = topology->default_replicas();
+  for (int32_t cores = 1; cores <= std::min(most, 3); ++cores) {
+    const auto engine = open({.cores_per_replica = cores});
+    EXPECT_EQ(engine->cores_per_replica(), cores);
+    EXPECT_EQ(engine->replicas(), most / cores);
+    expect_same(expected, engine->predict(inputs, tasks(*engine, "intent"), {}));
+    const auto pinned = Engine::open(path_, {.replicas = 1, .cores_per_replica = cores});
+    ASSERT_TRUE(pinned.ok()) << pinned.status().message();
+    expect_same(expected, (*pinned)->predict(inputs, tasks(**pinned, "intent"), {}));
+    // More threads than cores: slow, but the same.
+    const auto crowded = open({.replicas = most + 1, .cores_per_replica = cores});
+    expect_same(expected, crowded->predict(inputs, tasks(*crowded, "intent"), {}));
+  }
+  const Status refused = Engine::open(path_, {.cores_per_replica = most + 1}).status();
+  EXPECT_EQ(refused.code(), StatusCode::unavailable_machine);
+  EXPECT_NE(refused.message().find("--cores-per-replica"), std::string::npos) << refused.message();
+  EXPECT_EQ(Engine::open(path_, {.cores_per_replica = 0}).status().code(),
+            StatusCode::invalid_argument);
 }
 
 TEST_F(EngineTest, SeveralTasksInOnePassEqualEachAlone) {

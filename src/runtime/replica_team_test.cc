@@ -1,0 +1,99 @@
+// A replica of several cores: the same bits as one core alone gives. The machine may have fewer
+// cores than the team has members.
+#include <cstring>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "runtime/replica_fixture.h"
+
+namespace tilewise::runtime {
+namespace {
+
+class TeamOfEverySet : public EverySet {};
+
+/// Mixes of lengths, from one token to more than a block holds.
+std::vector<Sequences> random_batches() {
+  std::mt19937 random(21);
+  std::vector<Sequences> batches;
+  batches.emplace_back(std::vector<int>{1}, 1);
+  batches.emplace_back(std::vector<int>{8}, 2);
+  batches.emplace_back(std::vector<int>{128}, 3);
+  batches.emplace_back(std::vector<int>{512}, 4);
+  for (int round = 0; round < 4; ++round) {
+    std::vector<int> lengths;
+    for (uint32_t n = 2 + random() % 30; n > 0; --n) {
+      const uint32_t longest = round == 0 ? 16 : round == 1 ? 128 : 60;
+      lengths.push_back(1 + static_cast<int>(random() % longest));
+    }
+    batches.emplace_back(lengths, 100 + round);
+  }
+  return batches;
+}
+
+void expect_same_bits(const KernelChoice& kernels, const model::EncoderSpec& spec) {
+  const RandomModel random = RandomModel::make(spec, 31);
+  const Opened opened(random, kernels);
+  ASSERT_TRUE(opened.weights);
+  Replica alone = replica_of(opened, kernels);
+  const std::vector<Sequences> batches = random_batches();
+  std::vector<Outputs> expected;
+  for (const Sequences& batch : batches) expected.push_back(run(alone, batch.batch(), spec));
+  for (const int32_t cores : {2, 3, 5}) {
+    Replica team = replica_of(opened, kernels, cores);
+    for (size_t i = 0; i < batches.size(); ++i) {
+      const Outputs outputs = run(team, batches[i].batch(), spec);
+      for (int t = 0; t < kTasks; ++t) {
+        ASSERT_EQ(0, std::memcmp(outputs[t].data(), expected[i][t].data(),
+                                 outputs[t].size() * sizeof(float)))
+            << cores << " cores, batch " << i << ", task " << t;
+      }
+    }
+  }
+}
+
+TEST_P(TeamOfEverySet, GivesTheBitsOfOneCore) { expect_same_bits(GetParam(), spec_of(64, 2, 128)); }
+
+TEST_P(TeamOfEverySet, GivesThemForWidthsThatFillNoPanel) {
+  expect_same_bits(GetParam(), spec_of(60, 5, 100));
+}
+
+TEST_P(TeamOfEverySet, GivesThemForManyHeadsOf32) {
+  expect_same_bits(GetParam(), spec_of(192, 6, 384));
+}
+
+TEST_P(TeamOfEverySet, GivesThemWhereTheActivationIsAStepOfItsOwn) {
+  model::EncoderSpec spec = spec_of(64, 2, 128);
+  spec.activation = model::Activation::relu;
+  expect_same_bits(GetParam(), spec);
+}
+
+TEST_P(TeamOfEverySet, ShowsAnObserverCompleteInputs) {
+  const model::EncoderSpec spec = spec_of(64, 2, 128);
+  const RandomModel random = RandomModel::make(spec, 32);
+  const Opened opened(random, GetParam());
+  ASSERT_TRUE(opened.weights);
+  const Sequences sequences({40, 3, 17}, 5);
+  std::vector<std::vector<std::byte>> seen[2];
+  for (const int32_t cores : {1, 3}) {
+    Replica replica = replica_of(opened, GetParam(), cores);
+    replica.observe_linears([&](const LinearInput& input) {
+      const size_t width = size_t(input.columns) * (input.is_fp32 ? 4 : 2);
+      std::vector<std::byte> rows;
+      for (int r = 0; r < input.count; ++r) {
+        const auto* row = static_cast<const std::byte*>(input.rows) + r * input.stride;
+        rows.insert(rows.end(), row, row + width);
+      }
+      seen[cores == 1 ? 0 : 1].push_back(std::move(rows));
+    });
+    run(replica, sequences.batch(), spec);
+  }
+  EXPECT_EQ(seen[0].size(), 8U);
+  EXPECT_TRUE(seen[0] == seen[1]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, TeamOfEverySet, testing::ValuesIn(every_choice()),
+                         name_of_choice);
+
+}  // namespace
+}  // namespace tilewise::runtime
