@@ -3,6 +3,7 @@
 #include <array>
 #include <string>
 
+#include "kernels/kernel_set.h"
 #include "kernels/rate_of.h"
 
 // The functions of every int8 set in kernels.inc.
@@ -60,13 +61,7 @@ std::span<const Int8KernelSet> all_int8_kernel_sets() { return kSets; }
 
 Result<const Int8KernelSet*> choose_int8_kernels(const CpuFeatures& cpu,
                                                  std::optional<Isa> forced) {
-  if (forced && !supports(cpu, *forced)) {
-    return unavailable_machine(
-        {.what = std::string("this CPU does not have the instruction set ") + name_of(*forced),
-         .where = "the forced instruction set (--isa, TILEWISE_ISA)",
-         .found = cpu.name,
-         .remedy = "Choose one of those that `tilewise devices` lists, or none"});
-  }
+  TILEWISE_RETURN_IF_ERROR(check_forced(cpu, forced));
   for (const Int8KernelSet& set : kSets) {
     if ((!forced || set.isa <= *forced) && supports(cpu, set.isa)) return &set;
   }

@@ -88,15 +88,18 @@ bool is_allowed(const CpuFeatures& cpu, const KernelSet& set, std::optional<Isa>
 
 std::span<const KernelSet> all_kernel_sets() { return kSets; }
 
+Status check_forced(const CpuFeatures& cpu, std::optional<Isa> forced) {
+  if (!forced || supports(cpu, *forced)) return {};
+  return unavailable_machine(
+      {.what = std::string("this CPU does not have the instruction set ") + name_of(*forced),
+       .where = "the forced instruction set (--isa, TILEWISE_ISA)",
+       .found = cpu.name,
+       .remedy = "Choose one of those that `tilewise devices` lists, or none"});
+}
+
 Result<const KernelSet*> choose_kernels(const CpuFeatures& cpu, model::Precision precision,
                                         std::optional<Isa> forced) {
-  if (forced && !supports(cpu, *forced)) {
-    return unavailable_machine(
-        {.what = std::string("this CPU does not have the instruction set ") + name_of(*forced),
-         .where = "the forced instruction set (--isa, TILEWISE_ISA)",
-         .found = cpu.name,
-         .remedy = "Choose one of those that `tilewise devices` lists, or none"});
-  }
+  TILEWISE_RETURN_IF_ERROR(check_forced(cpu, forced));
   for (const KernelSet& set : kSets) {
     if (set.precision == precision && supports(cpu, set.isa) && is_allowed(cpu, set, forced)) {
       return &set;

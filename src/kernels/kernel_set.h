@@ -49,6 +49,9 @@ std::span<const KernelSet> all_kernel_sets();
 Result<const KernelSet*> choose_kernels(const CpuFeatures& cpu, model::Precision precision,
                                         std::optional<Isa> forced = std::nullopt);
 
+/// unavailable_machine when this CPU lacks the level `forced`.
+Status check_forced(const CpuFeatures& cpu, std::optional<Isa> forced);
+
 /// The instruction set on which `set.attention` computes heads of this size: the set's own, but the
 /// tile unit takes only some sizes and leaves the others to vectors. A pure function.
 Isa attention_isa(const KernelSet& set, int32_t head_dim);
