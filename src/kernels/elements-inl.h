@@ -64,6 +64,42 @@ HWY_INLINE void store_pair(D d, V low, V high, uint16_t* to) {
 #endif
 }
 
+/// store_pair for bf16 without a case for NaN: right for numbers, infinities and the NaNs that
+/// arithmetic makes of bf16, whose lower halves are zero.
+template <class D, class V>
+HWY_INLINE void store_pair_of_numbers(D d, V low, V high, uint16_t* to) {
+#if defined(__AVX512BF16__)
+  store_pair(d, low, high, to);
+#else
+  (void)d;
+  const hn::RebindToUnsigned<D> du;
+  const auto rounded = [&](V v) {
+    const auto bits = hn::BitCast(du, v);
+    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
+    return hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7fff)));
+  };
+#if HWY_TARGET == HWY_AVX3
+  // Upper halves side by side, then in order.
+  static constexpr uint16_t kOrder[32] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20,
+                                          22, 24, 26, 28, 30, 1,  3,  5,  7,  9,  11,
+                                          13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
+  const hn::ScalableTag<uint16_t> du16;
+  const auto both = hn::OddEven(hn::BitCast(du16, rounded(high)),
+                                hn::BitCast(du16, hn::ShiftRight<16>(rounded(low))));
+  const __m512i ordered = _mm512_permutexvar_epi16(_mm512_loadu_si512(kOrder), both.raw);
+  _mm512_storeu_si512(to, ordered);
+#else
+  const hn::RebindToSigned<D> di;
+  const hn::Rebind<uint16_t, D> du16;
+  const auto upper = [&](V v) {
+    return hn::DemoteTo(du16, hn::BitCast(di, hn::ShiftRight<16>(rounded(v))));
+  };
+  hn::StoreU(upper(low), du16, to);
+  hn::StoreU(upper(high), du16, to + hn::Lanes(d));
+#endif
+#endif
+}
+
 /// GELU as accurate as the element that takes the result needs it.
 template <class Element, class D, class V>
 HWY_INLINE V gelu(D d, V x) {

@@ -9,6 +9,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   set_source_files_properties(int8_portable.cc PROPERTIES COMPILE_DEFINITIONS HWY_BROKEN_EMU128=0) # as for kernels_portable.cc
 endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  target_sources(tilewise_kernels PRIVATE int8_neon_dot.cc)
+  set_source_files_properties(int8_neon_dot.cc PROPERTIES COMPILE_OPTIONS -march=armv8.2-a+crypto+dotprod)
   set_source_files_properties(int8_portable.cc PROPERTIES COMPILE_OPTIONS -march=armv8-a+crypto) # as for kernels_portable.cc
 endif()
 

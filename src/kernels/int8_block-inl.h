@@ -132,8 +132,8 @@ HWY_INLINE void finish_block(const Int8Block& args, IntSums<kRows, kVectors>& su
       auto* row = reinterpret_cast<uint16_t*>(args.output + i * args.output_stride);
       HWY_UNROLL(8)
       for (int j = 0; j < kVectors; j += 2) {
-        store_pair(d, scaled(args, i, j, sums.v[i][j]), scaled(args, i, j + 1, sums.v[i][j + 1]),
-                   row + j * kLanes);
+        store_pair_of_numbers(d, scaled(args, i, j, sums.v[i][j]),
+                              scaled(args, i, j + 1, sums.v[i][j + 1]), row + j * kLanes);
       }
     }
   } else {
@@ -154,7 +154,7 @@ HWY_INLINE void finish_block(const Int8Block& args, IntSums<kRows, kVectors>& su
         const int32_t* from = waiting + (i * kVectors + j) * kLanes;
         const Floats low = GeluFast(d, scaled(args, i, j, load_ints(from)));
         const Floats high = GeluFast(d, scaled(args, i, j + 1, load_ints(from + kLanes)));
-        store_pair(d, low, high, row + j * kLanes);
+        store_pair_of_numbers(d, low, high, row + j * kLanes);
       }
     }
   }

@@ -1,48 +1,50 @@
 // The int8 set that runs everywhere: SSE2 on x86-64, NEON on Arm. Compiled with the compiler's
 // baseline.
 #include "kernels/int8_kernels-inl.h"
+#if defined(__aarch64__)
+#include "kernels/int8_neon-inl.h"
+#else
 #include "kernels/int8_words-inl.h"
+#endif
 
 namespace tilewise::kernels::HWY_NAMESPACE {
 namespace {
 
 #if HWY_TARGET == HWY_NEON
 
-/// s8 x s8: the input's bytes are made signed beforehand.
-struct PortableInt8Dot {
-  using Block = Int8Block;
-  using Element = uint8_t;
-  using Left = int8_t;
-  static constexpr int kMaxRows = 5, kVectors = 4, kLeftStep = 4, kLeftZero = 128;
-  static constexpr int kRange = 2048, kRangeBytes = kRange;
-
-  static HWY_INLINE void convert(const char* from, int32_t count, int8_t* to) {
-    for (int32_t k = 0; k < count; k += 16) {
-      const int8x16_t bytes = vld1q_s8(reinterpret_cast<const int8_t*>(from) + k);
-      vst1q_s8(to + k, veorq_s8(bytes, vdupq_n_s8(-128)));
-    }
-  }
+/// Words, pairs of which add without saturating, and then to int32.
+struct PortableInt8Dot : SignedDot {
+  static constexpr int kMaxRows = 5;
 
   template <int kRows>
   static HWY_INLINE void step(const Rows<kRows>& left, int64_t offset, const char* right,
                               IntSums<kRows, 4>& sums) {
-    int8x16_t r[4];
-    HWY_UNROLL(4)
-    for (int j = 0; j < 4; ++j) r[j] = vld1q_s8(reinterpret_cast<const int8_t*>(right) + 16 * j);
+    asm volatile(
+        "" ::
+            : "memory");  // keeps the loads of the next step from coming early, which spills
+    int8x16_t weights[4];
+    load_weights(right, weights);
     HWY_UNROLL(8)
     for (int i = 0; i < kRows; ++i) {
-      // Keeps the loads of later rows where they are, so that registers suffice.
-      asm volatile("" ::: "memory");
-      const int8x16_t quad = vreinterpretq_s8_s32(
-          vld1q_dup_s32(reinterpret_cast<const int32_t*>(left.row(i) + offset)));
+      int8x16_t quad;
+      asm("ld1r {%[quad].4s},%[left]"
+          : [quad] "=w"(quad)
+          : [left] "Q"(*reinterpret_cast<const Quad*>(left.row(i) + offset)));
       HWY_UNROLL(4)
-      for (int j = 0; j < 4; ++j) {
-        // A pair sums to at most 2 * 128 * 127 < 2^15.
-        const int16x8_t low = vmull_s8(vget_low_s8(quad), vget_low_s8(r[j]));
-        const int16x8_t high = vmull_high_s8(quad, r[j]);
-        sums.v[i][j].raw = vpadalq_s16(sums.v[i][j].raw, vpaddq_s16(low, high));
-      }
+      for (int j = 0; j < 4; ++j) multiply_add(quad, weights[j], sums.v[i][j].raw);
     }
+  }
+
+  /// The two products of a pair are at most 2 * 128 * 127 < 2^15. In assembly, because compilers
+  /// spill around the intrinsics.
+  static HWY_INLINE void multiply_add(int8x16_t a, int8x16_t b, int32x4_t& sum) {
+    int16x8_t low, high;
+    asm("smull %[low].8h,%[a].8b,%[b].8b\n\t"
+        "smull2 %[high].8h,%[a].16b,%[b].16b\n\t"
+        "addp %[low].8h,%[low].8h,%[high].8h\n\t"
+        "sadalp %[sum].4s,%[low].8h"
+        : [low] "=&w"(low), [high] "=&w"(high), [sum] "+w"(sum)
+        : [a] "w"(a), [b] "w"(b));
   }
 };
 
@@ -57,10 +59,7 @@ double portable_multiply_adds(int64_t rounds) {
   for (int64_t round = 0; round < rounds; ++round) {
     HWY_UNROLL(20)
     for (int i = 0; i < kIndependent; ++i) {
-      asm("" : "+w"(left), "+w"(right));  // multiplied anew each time
-      const int16x8_t low = vmull_s8(vget_low_s8(left), vget_low_s8(right));
-      const int16x8_t high = vmull_high_s8(left, right);
-      sums[i] = vpadalq_s16(sums[i], vpaddq_s16(low, high));
+      PortableInt8Dot::multiply_add(left, right, sums[i]);
     }
   }
   int32x4_t total = sums[0];
@@ -75,34 +74,48 @@ double portable_multiply_adds(int64_t rounds) {
 
 /// Words in SSE2.
 struct PortableInt8Dot : WordsDot {
-  static constexpr int kMaxRows = 5, kVectors = 2;
+  static constexpr int kMaxRows = 6, kVectors = 2;
 
   template <int kRows>
   static HWY_INLINE void step(const Rows<kRows>& left, int64_t offset, const char* right,
                               IntSums<kRows, 2>& sums) {
     const auto* weights = reinterpret_cast<const __m128i*>(right);
-    {
-      const __m128i r0 = _mm_srai_epi16(_mm_slli_epi16(_mm_loadu_si128(weights), 8), 8);
-      const __m128i r1 = _mm_srai_epi16(_mm_slli_epi16(_mm_loadu_si128(weights + 1), 8), 8);
-      multiply_half(left, offset, r0, r1, sums);
-    }
-    asm("" : "+r"(weights));  // loaded again: keeping them would take registers that the sums need
-    const __m128i r0 = _mm_srai_epi16(_mm_loadu_si128(weights), 8);
-    const __m128i r1 = _mm_srai_epi16(_mm_loadu_si128(weights + 1), 8);
-    multiply_half(left, offset + kOddBytes, r0, r1, sums);
+    multiply_half(left, offset, even_words(weights), even_words(weights + 1), sums);
+    // Loaded again: keeping the bytes would take registers that the sums need.
+    asm("" : "+r"(weights));
+    multiply_half(left, offset + kOddBytes, odd_words(weights), odd_words(weights + 1), sums);
   }
 
  private:
+  struct Pair {
+    int16_t k[2];
+  };
+
+  static HWY_INLINE __m128i even_words(const __m128i* bytes) {
+    return _mm_srai_epi16(_mm_slli_epi16(_mm_loadu_si128(bytes), 8), 8);
+  }
+  static HWY_INLINE __m128i odd_words(const __m128i* bytes) {
+    return _mm_srai_epi16(_mm_loadu_si128(bytes), 8);
+  }
+
   template <int kRows>
   static HWY_INLINE void multiply_half(const Rows<kRows>& left, int64_t offset, __m128i r0,
                                        __m128i r1, IntSums<kRows, 2>& sums) {
     HWY_UNROLL(8)
     for (int i = 0; i < kRows; ++i) {
-      int32_t pair;
-      __builtin_memcpy(&pair, left.row(i) + offset, sizeof pair);
-      const __m128i value = _mm_set1_epi32(pair);
-      sums.v[i][0] = _mm_add_epi32(sums.v[i][0], _mm_madd_epi16(value, r0));
-      sums.v[i][1] = _mm_add_epi32(sums.v[i][1], _mm_madd_epi16(value, r1));
+      // In assembly, because compilers hoist the loads of high blocks and then spill.
+      __m128i pair, product;
+      asm("movd %[left],%[pair]\n\t"
+          "pshufd $0,%[pair],%[pair]\n\t"
+          "movdqa %[pair],%[product]\n\t"
+          "pmaddwd %[r0],%[product]\n\t"
+          "paddd %[product],%[s0]\n\t"
+          "pmaddwd %[r1],%[pair]\n\t"
+          "paddd %[pair],%[s1]"
+          : [pair] "=&x"(pair), [product] "=&x"(product), [s0] "+x"(sums.v[i][0]),
+            [s1] "+x"(sums.v[i][1])
+          : [left] "m"(*reinterpret_cast<const Pair*>(left.row(i) + offset)), [r0] "x"(r0),
+            [r1] "x"(r1));
     }
   }
 };
