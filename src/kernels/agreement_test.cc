@@ -17,6 +17,7 @@
 #include "kernels/kernel_reference.h"
 #include "kernels/kernel_set.h"
 #include "kernels/kernel_set_fixture.h"
+#include "kernels/tile_model_set.h"
 
 namespace tilewise::kernels {
 namespace {
@@ -31,7 +32,9 @@ struct Shape {
 
   explicit Shape(std::mt19937& random)
       : heads(std::uniform_int_distribution(1, 5)(random)),
-        head_dim(std::uniform_int_distribution(1, 70)(random)),
+        // Every other time a size that tiles take.
+        head_dim(random() % 2 != 0 ? 32 + random() % 2 * 32
+                                   : std::uniform_int_distribution(1, 70)(random)),
         wide(std::uniform_int_distribution(1, 300)(random)),
         lengths(1 + random() % 5) {
     for (int32_t& length : lengths) length = std::uniform_int_distribution(1, 60)(random);
@@ -126,6 +129,7 @@ TEST_P(AgreementTest, OnRandomShapes) {
   for (const KernelSet& set : all_kernel_sets()) {
     if (set.precision == GetParam() && supports(cpu_features(), set.isa)) sets.push_back(&set);
   }
+  if (GetParam() == Precision::bf16) sets.push_back(&tile_model_kernel_set());
   if (sets.size() < 2) GTEST_SKIP() << "this CPU runs one instruction set only";
   for (int repetition = 0; repetition < 15; ++repetition) {
     const Block block(Shape(random), GetParam(), random);
