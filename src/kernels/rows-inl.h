@@ -6,6 +6,7 @@
 
 #include "kernels/elements-inl.h"
 #include "kernels/gelu-inl.h"
+#include "kernels/norm-inl.h"
 #include "kernels/rows.h"
 
 namespace tilewise::kernels::HWY_NAMESPACE {
@@ -30,78 +31,6 @@ HWY_INLINE void for_columns(int32_t columns, F f) {
   for (; column < columns; ++column) f(one, column, 0);
 }
 
-/// A sum over the columns of a row: vectors and left-over columns apart, joined at the end.
-class RowSum {
- public:
-  HWY_INLINE RowSum() {
-    HWY_UNROLL(4)
-    for (auto& sum : sums_) sum = hn::Zero(hn::ScalableTag<float>());
-  }
-  HWY_INLINE void add(hn::ScalableTag<float> /*d*/, hn::Vec<hn::ScalableTag<float>> v, int chain) {
-    sums_[chain] = hn::Add(sums_[chain], v);
-  }
-#if HWY_TARGET != HWY_SCALAR
-  HWY_INLINE void add(hn::CappedTag<float, 1> /*d*/, hn::Vec<hn::CappedTag<float, 1>> v,
-                      int /*chain*/) {
-    rest_ += hn::GetLane(v);
-  }
-#endif
-  HWY_INLINE float total() const {
-    const auto sum = hn::Add(hn::Add(sums_[0], sums_[1]), hn::Add(sums_[2], sums_[3]));
-    return hn::GetLane(hn::SumOfLanes(hn::ScalableTag<float>(), sum)) + rest_;
-  }
-
- private:
-  hn::Vec<hn::ScalableTag<float>> sums_[kChains];
-  float rest_ = 0;
-};
-
-/// What a layer norm does to every row.
-struct Norm {
-  int32_t columns;
-  float epsilon;
-  const float* gain;
-  const float* bias;
-};
-
-/// (value - mean) / sqrt(variance + epsilon) * gain + bias; `values` are read twice.
-template <class Element, class Values>
-HWY_INLINE void normalize(const Norm& norm, const RowSum& sum, Element* output, Values values) {
-  const float count = static_cast<float>(norm.columns);
-  const float mean = sum.total() / count;
-  RowSum squares;
-  for_columns(norm.columns, [&](auto d, int32_t i, int chain) {
-    const auto difference = hn::Sub(values(d, i), hn::Set(d, mean));
-    squares.add(d, hn::Mul(difference, difference), chain);
-  });
-  const float scale = 1.0f / __builtin_sqrtf(squares.total() / count + norm.epsilon);
-  for_columns(norm.columns, [&](auto d, int32_t i, int) {
-    const auto normal = hn::Mul(hn::Sub(values(d, i), hn::Set(d, mean)), hn::Set(d, scale));
-    store(d, hn::MulAdd(normal, hn::LoadU(d, norm.gain + i), hn::LoadU(d, norm.bias + i)),
-          output + i);
-  });
-}
-
-/// Layer normalisation of the row of values that value(d, column) gives.
-template <class Element, class Value>
-HWY_INLINE void normalize_row(const Norm& norm, Element* output, Value value) {
-  constexpr int32_t kKept = 2048;
-  HWY_ALIGN float kept[kKept];
-  RowSum sum;
-  if (norm.columns <= kKept) {
-    for_columns(norm.columns, [&](auto d, int32_t i, int chain) {
-      const auto v = value(d, i);
-      hn::StoreU(v, d, kept + i);
-      sum.add(d, v, chain);
-    });
-    normalize(norm, sum, output, [&](auto d, int32_t i) { return hn::LoadU(d, kept + i); });
-  } else {
-    for_columns(norm.columns,
-                [&](auto d, int32_t i, int chain) { sum.add(d, value(d, i), chain); });
-    normalize(norm, sum, output, value);
-  }
-}
-
 template <class Element>
 HWY_INLINE Element* row_of(void* matrix, int64_t stride, int32_t row) {
   return reinterpret_cast<Element*>(static_cast<char*>(matrix) + row * stride);
@@ -114,46 +43,99 @@ HWY_INLINE const Element* row_of(const void* matrix, int64_t stride, int32_t row
 /// Asks for the word vector of a token some rows ahead: the table is large and the order random.
 template <class Element>
 HWY_INLINE void prefetch_word(const EmbedArgs& args, int32_t row) {
-  constexpr int32_t kAhead = 4;
-  if (row + kAhead >= args.rows) return;
+  if (row >= args.rows) return;
   const int64_t bytes = args.columns * static_cast<int64_t>(sizeof(Element));
-  const char* word = static_cast<const char*>(args.word_table) + args.ids[row + kAhead] * bytes;
+  const char* word = static_cast<const char*>(args.word_table) + args.ids[row] * bytes;
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(word + i);
 }
+
+/// A token's vectors added up. `types` are not read where there are none.
+template <class Element, int kRows, bool kTyped>
+struct EmbeddingSums {
+  const Element* words[kRows];
+  const float* positions[kRows];
+  const float* types[kRows];
+
+  HWY_INLINE ColumnPair pair(int row, int32_t column) const {
+    const ColumnPair word = load_columns(words[row] + column);
+    const ColumnPair sum = add(word, load_fp32_columns<Element>(positions[row] + column));
+    if constexpr (!kTyped) return sum;
+    return add(sum, load_fp32_columns<Element>(types[row] + column));
+  }
+  HWY_INLINE float one(int row, int32_t column) const {
+    const float sum = load_column(words[row] + column) + positions[row][column];
+    return kTyped ? sum + types[row][column] : sum;
+  }
+};
+
+template <class Element, bool kTyped>
+struct Embedding {
+  const EmbedArgs& args;
+
+  template <int kRows>
+  HWY_INLINE EmbeddingSums<Element, kRows, kTyped> values(int32_t row) const {
+    constexpr int32_t kAhead = 4;
+    const int64_t columns = args.columns;
+    EmbeddingSums<Element, kRows, kTyped> sums;
+    for (int i = 0; i < kRows; ++i, ++row) {
+      prefetch_word<Element>(args, row + kAhead);
+      sums.words[i] = static_cast<const Element*>(args.word_table) + args.ids[row] * columns;
+      sums.positions[i] = args.position_table + args.positions[row] * columns;
+      if constexpr (kTyped) sums.types[i] = args.type_table + args.types[row] * columns;
+    }
+    return sums;
+  }
+  HWY_INLINE Element* output(int32_t row) const {
+    return row_of<Element>(args.output, args.output_stride, row);
+  }
+};
 
 template <class Element>
 HWY_INLINE void run_embed(const EmbedArgs& args) {
   const Norm norm{args.columns, args.epsilon, args.gain, args.bias};
-  const int64_t columns = args.columns;
-  for (int32_t r = 0; r < args.rows; ++r) {
-    prefetch_word<Element>(args, r);
-    const auto* word = static_cast<const Element*>(args.word_table) + args.ids[r] * columns;
-    const float* position = args.position_table + args.positions[r] * columns;
-    auto* output = row_of<Element>(args.output, args.output_stride, r);
-    const auto word_and_position = [&](auto d, int32_t i) {
-      return hn::Add(load(d, word + i), hn::LoadU(d, position + i));
-    };
-    if (args.types == nullptr) {
-      normalize_row(norm, output, word_and_position);
-    } else {
-      const float* type = args.type_table + args.types[r] * columns;
-      normalize_row(norm, output, [&](auto d, int32_t i) {
-        return hn::Add(word_and_position(d, i), hn::LoadU(d, type + i));
-      });
-    }
+  if (args.types == nullptr) {
+    normalize<Element>(norm, args.rows, Embedding<Element, false>{args});
+  } else {
+    normalize<Element>(norm, args.rows, Embedding<Element, true>{args});
   }
 }
 
+/// Rows of input and residual added up.
+template <class Element, int kRows>
+struct ResidualSums {
+  const Element* inputs[kRows];
+  const Element* residuals[kRows];
+
+  HWY_INLINE ColumnPair pair(int row, int32_t column) const {
+    return add(load_columns(inputs[row] + column), load_columns(residuals[row] + column));
+  }
+  HWY_INLINE float one(int row, int32_t column) const {
+    return load_column(inputs[row] + column) + load_column(residuals[row] + column);
+  }
+};
+
+template <class Element>
+struct Residual {
+  const AddNormArgs& args;
+
+  template <int kRows>
+  HWY_INLINE ResidualSums<Element, kRows> values(int32_t row) const {
+    ResidualSums<Element, kRows> sums;
+    for (int i = 0; i < kRows; ++i) {
+      sums.inputs[i] = row_of<Element>(args.input, args.input_stride, row + i);
+      sums.residuals[i] = row_of<Element>(args.residual, args.residual_stride, row + i);
+    }
+    return sums;
+  }
+  HWY_INLINE Element* output(int32_t row) const {
+    return row_of<Element>(args.output, args.output_stride, row);
+  }
+};
+
 template <class Element>
 HWY_INLINE void run_add_norm(const AddNormArgs& args) {
-  const Norm norm{args.columns, args.epsilon, args.gain, args.bias};
-  for (int32_t r = 0; r < args.rows; ++r) {
-    const auto* input = row_of<Element>(args.input, args.input_stride, r);
-    const auto* residual = row_of<Element>(args.residual, args.residual_stride, r);
-    normalize_row(
-        norm, row_of<Element>(args.output, args.output_stride, r),
-        [&](auto d, int32_t i) { return hn::Add(load(d, input + i), load(d, residual + i)); });
-  }
+  normalize<Element>({args.columns, args.epsilon, args.gain, args.bias}, args.rows,
+                     Residual<Element>{args});
 }
 
 template <class Element, class F>

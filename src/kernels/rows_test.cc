@@ -15,7 +15,8 @@ using model::Pooling;
 using model::Precision;
 
 constexpr double kUntouched = 77;
-constexpr int32_t kWidths[] = {1, 7, 16, 32, 100, 384, 768};
+// The last two are wider than what a group of rows, and a single row, keep between their passes.
+constexpr int32_t kWidths[] = {1, 7, 16, 32, 100, 384, 768, 1100, 4200};
 
 class RowsTest : public KernelSetTest {
  protected:
@@ -71,6 +72,42 @@ TEST_P(RowsTest, AddNormEqualsAPlainLoop) {
       }
     }
     expect_guard(output);
+  }
+}
+
+// Design decision 1: rows are normalised in groups, and a row's bits may not depend on its group.
+TEST_P(RowsTest, ARowDoesNotDependOnTheOthers) {
+  std::mt19937 random(7);
+  for (const int32_t columns : {33, 384, 390, 1100}) {
+    constexpr int32_t kRows = 11;
+    Matrix input(kRows, columns, set().precision), residual(kRows, columns, set().precision);
+    input.fill(random);
+    residual.fill(random);
+    FloatArray gain(columns), bias(columns);
+    gain.fill(random, 1, 0.3, columns);
+    bias.fill(random, 0, 0.5, columns);
+    const auto rows_from = [&](int32_t first, int32_t rows) {
+      Matrix output(rows, columns, set().precision);
+      set().add_norm({.input = input.row(first),
+                      .input_stride = input.stride(),
+                      .residual = residual.row(first),
+                      .residual_stride = residual.stride(),
+                      .gain = gain.data(),
+                      .bias = bias.data(),
+                      .epsilon = 1e-12f,
+                      .output = output.data(),
+                      .output_stride = output.stride(),
+                      .rows = rows,
+                      .columns = columns});
+      return output;
+    };
+    const Matrix together = rows_from(0, kRows);
+    for (int32_t i = 0; i < kRows; ++i) {
+      const Matrix alone = rows_from(i, 1);
+      for (int32_t j = 0; j < columns; ++j) {
+        ASSERT_EQ(alone.at(0, j), together.at(i, j)) << "row " << i << ", column " << j;
+      }
+    }
   }
 }
 
