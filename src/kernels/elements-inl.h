@@ -64,6 +64,26 @@ HWY_INLINE void store_pair(D d, V low, V high, uint16_t* to) {
 #endif
 }
 
+/// Stores the lower halves of the lanes of `first`, then the upper halves of those of `second`.
+template <class DU, class VU>
+HWY_INLINE void store_halves(DU du, VU first, VU second, void* to) {
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (hn::MaxLanes(DU()) == 16) {
+    alignas(64) static constexpr uint16_t kOrder[32] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20,
+                                                        22, 24, 26, 28, 30, 1,  3,  5,  7,  9,  11,
+                                                        13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
+    (void)du;
+    const __m512i both = _mm512_mask_mov_epi16(first.raw, 0xaaaaaaaaU, second.raw);
+    _mm512_storeu_si512(to, _mm512_permutexvar_epi16(_mm512_load_si512(kOrder), both));
+    return;
+  }
+#endif
+  const hn::Rebind<uint16_t, DU> du16;
+  auto* halves = static_cast<uint16_t*>(to);
+  hn::StoreU(hn::TruncateTo(du16, first), du16, halves);
+  hn::StoreU(hn::TruncateTo(du16, hn::ShiftRight<16>(second)), du16, halves + hn::Lanes(du));
+}
+
 /// store_pair for bf16 without a case for NaN: right for numbers, infinities and the NaNs that
 /// arithmetic makes of bf16, whose lower halves are zero.
 template <class D, class V>
@@ -78,25 +98,7 @@ HWY_INLINE void store_pair_of_numbers(D d, V low, V high, uint16_t* to) {
     const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
     return hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7fff)));
   };
-#if HWY_TARGET == HWY_AVX3
-  // Upper halves side by side, then in order.
-  static constexpr uint16_t kOrder[32] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20,
-                                          22, 24, 26, 28, 30, 1,  3,  5,  7,  9,  11,
-                                          13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
-  const hn::ScalableTag<uint16_t> du16;
-  const auto both = hn::OddEven(hn::BitCast(du16, rounded(high)),
-                                hn::BitCast(du16, hn::ShiftRight<16>(rounded(low))));
-  const __m512i ordered = _mm512_permutexvar_epi16(_mm512_loadu_si512(kOrder), both.raw);
-  _mm512_storeu_si512(to, ordered);
-#else
-  const hn::RebindToSigned<D> di;
-  const hn::Rebind<uint16_t, D> du16;
-  const auto upper = [&](V v) {
-    return hn::DemoteTo(du16, hn::BitCast(di, hn::ShiftRight<16>(rounded(v))));
-  };
-  hn::StoreU(upper(low), du16, to);
-  hn::StoreU(upper(high), du16, to + hn::Lanes(d));
-#endif
+  store_halves(du, hn::ShiftRight<16>(rounded(low)), rounded(high), to);
 #endif
 }
 
