@@ -124,6 +124,7 @@ Result<int> run_bench(const BenchFlags& flags, Session& session) {
   report.isa = engine->isa();
   report.cpu = cpu_features().name;
   report.replicas = one_replica ? 1 : engine->replicas();
+  report.cores_per_replica = engine->cores_per_replica();
   report.rss_mb = peak_memory_mb();
   TILEWISE_RETURN_IF_ERROR(session.out.write(flags.json ? to_json(report) : describe(report)));
   return 0;

@@ -153,11 +153,11 @@ Status measure_passes(engine::Engine& engine, const KernelBenchOptions& options,
     if (size.tokens > metadata.spec.max_positions) continue;
     PassLine line{.sequences = size.sequences, .tokens = size.tokens};
     BenchReport& pass = line.report;
-    Flops peaks = measure_peaks(engine);
+    Flops peaks = measure_peaks(engine, seconds / 10);
     TILEWISE_ASSIGN_OR_RETURN(pass.measured,
                               run_forward(engine, question, size.tokens, size.sequences,
                                           {.seconds = seconds, .warmup_seconds = seconds / 4}));
-    peaks += measure_peaks(engine);
+    peaks += measure_peaks(engine, seconds / 10);
     pass.peaks = peaks * 0.5;
     pass.scenario = "forward";
     pass.task = question.tasks;

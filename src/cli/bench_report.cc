@@ -75,13 +75,13 @@ Quartiles quartiles(std::vector<double> values) {
 }
 
 double BenchReport::share_of_peak() const {
-  return core_seconds(measured.flops, peaks) / (measured.seconds * replicas);
+  return core_seconds(measured.flops, peaks) / (measured.seconds * replicas * cores_per_replica);
 }
 
 double BenchReport::median_share_of_peak() const {
   const double passes = static_cast<double>(measured.latencies.size());
   const double median = quartiles(measured.latencies).median;
-  return core_seconds(measured.flops, peaks) / passes / (median * replicas);
+  return core_seconds(measured.flops, peaks) / passes / (median * replicas * cores_per_replica);
 }
 
 void write_stages(const runtime::StageTimes& stages, JsonWriter& json) {
@@ -101,7 +101,9 @@ std::string to_json(const BenchReport& report) {
       .string(report.isa)
       .key("cpu")
       .string(report.cpu);
-  json.key("replicas").integer(report.replicas).key("rows").integer(measured.rows);
+  json.key("replicas").integer(report.replicas);
+  json.key("cores_per_replica").integer(report.cores_per_replica);
+  json.key("rows").integer(measured.rows);
   json.key("tokens").integer(measured.tokens).key("seconds").number(measured.seconds);
   json.key("rows_per_s").number(per_second(measured.rows, measured));
   json.key("tokens_per_s").number(per_second(measured.tokens, measured));
@@ -138,8 +140,10 @@ std::string describe(const BenchReport& report) {
   };
   line("scenario", report.scenario);
   line("task", report.task);
-  line("runs with", fmt::format("{}, {}, {} {}", report.precision, report.isa, report.replicas,
-                                report.replicas == 1 ? "replica" : "replicas"));
+  const std::string cores =
+      report.cores_per_replica == 1 ? "" : fmt::format(" of {} cores", report.cores_per_replica);
+  line("runs with", fmt::format("{}, {}, {} {}{}", report.precision, report.isa, report.replicas,
+                                report.replicas == 1 ? "replica" : "replicas", cores));
   line("processor", report.cpu);
   line("measured", fmt::format("{} rows, {} tokens, {:.2f} s", measured.rows, measured.tokens,
                                measured.seconds));

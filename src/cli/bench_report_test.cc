@@ -31,6 +31,10 @@ TEST(BenchReport, ShareOfPeakCountsEachPrecisionAtItsOwnPeak) {
   report.peaks = {.fp32 = 1e12, .bf16 = 2e12};
   // 3 s + 1 s of work for one core at its peaks, on 2 cores for 4 s.
   EXPECT_DOUBLE_EQ(report.share_of_peak(), 4.0 / 8.0);
+  report.cores_per_replica = 2;
+  EXPECT_DOUBLE_EQ(report.share_of_peak(), 4.0 / 16.0);
+  EXPECT_THAT(describe(report), HasSubstr("2 replicas of 2 cores"));
+  report.cores_per_replica = 1;
   // An int8 model: 1 s more.
   report.measured.flops.int8 = 4e12;
   report.peaks.int8 = 4e12;

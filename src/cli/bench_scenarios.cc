@@ -14,7 +14,6 @@
 namespace tilewise::cli {
 namespace {
 
-constexpr double kPeakSeconds = 0.1;
 // Passes by stage, beside those that are timed as a whole.
 constexpr int kLeastProfiledPasses = 3;
 constexpr int kMostProfiledPasses = 50;
@@ -99,7 +98,7 @@ runtime::StageTimes profile(engine::Worker& worker, const runtime::Batch& batch,
 
 }  // namespace
 
-Flops measure_peaks(engine::Engine& engine) {
+Flops measure_peaks(engine::Engine& engine, double seconds) {
   const int32_t replicas = engine.replicas();
   const kernels::KernelSet& backbone = engine.kernels();
   const kernels::KernelSet& heads = head_kernels(backbone);
@@ -112,9 +111,9 @@ Flops measure_peaks(engine::Engine& engine) {
   for (Flops& one : peaks) {
     pending.push_back(engine.submit([&](engine::Worker&) {
       all_here.arrive_and_wait();
-      one.of(backbone.precision) = kernels::measure_peak(backbone, kPeakSeconds);
-      if (&heads != &backbone) one.fp32 = kernels::measure_peak(heads, kPeakSeconds);
-      if (int8 != nullptr) one.int8 = int8->peak(kPeakSeconds);
+      one.of(backbone.precision) = kernels::measure_peak(backbone, seconds);
+      if (&heads != &backbone) one.fp32 = kernels::measure_peak(heads, seconds);
+      if (int8 != nullptr) one.int8 = int8->peak(seconds);
     }));
   }
   for (std::future<void>& done : pending) done.wait();

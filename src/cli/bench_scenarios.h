@@ -20,8 +20,9 @@ struct BenchTime {
 };
 
 /// FLOP/s of one core in each precision that the model uses, by the instruction that it runs on,
-/// measured on all replicas at once, mean over them; 0 where the model does not use it.
-Flops measure_peaks(engine::Engine& engine);
+/// measured for about `seconds` each on all replicas at once, mean over them; 0 where the model
+/// does not use it.
+Flops measure_peaks(engine::Engine& engine, double seconds = 0.1);
 
 /// The stages of a pass, in order, as reports call them.
 struct Stage {

@@ -1,7 +1,7 @@
 """bench: its report, not its speed: bench_test.py TILEWISE."""
 from harness import BAD_INPUT, DONE, WRONG_COMMAND_LINE, TestCase, from_lines, main, model, run, to_lines
 
-KEYS = ["scenario", "task", "precision", "isa", "cpu", "replicas", "rows", "tokens", "seconds", "rows_per_s", "tokens_per_s",
+KEYS = ["scenario", "task", "precision", "isa", "cpu", "replicas", "cores_per_replica", "rows", "tokens", "seconds", "rows_per_s", "tokens_per_s",
         "latency_ms", "share_of_peak", "peaks", "load_ms", "rss_mb"]
 QUICK = ["--seconds", "0.05", "--warmup", "0.01"]
 TEXTS = ["where is my parcel", "", "refund"]
