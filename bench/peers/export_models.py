@@ -119,7 +119,7 @@ def base_model(folder, example, backbone):
     """BERT-base in shape, random weights; the example's tasks with random heads."""
     torch.manual_seed(20260101)
     folder.mkdir(parents=True, exist_ok=True)
-    BertModel(BertConfig(), add_pooling_layer=False).save_pretrained(folder / "backbone")
+    BertModel(BertConfig(position_embedding_type="absolute"), add_pooling_layer=False).save_pretrained(folder / "backbone")
     for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
         if (backbone / name).exists():
             shutil.copy(backbone / name, folder / "backbone" / name)
