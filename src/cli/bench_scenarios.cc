@@ -14,6 +14,7 @@
 namespace tilewise::cli {
 namespace {
 
+constexpr size_t kLeastPasses = 3;  // one has no spread
 // Passes by stage, beside those that are timed as a whole.
 constexpr int kLeastProfiledPasses = 3;
 constexpr int kMostProfiledPasses = 50;
@@ -22,9 +23,9 @@ double now_seconds() {
   return std::chrono::duration<double>(SteadyClock().now().time_since_epoch()).count();
 }
 
-/// Calls `once` until `seconds` have passed; returns what each call took.
+/// Calls `once` until `seconds` have passed, and at least so often; returns what each call took.
 template <class Call>
-std::vector<double> repeat(double seconds, Call once) {
+std::vector<double> repeat(double seconds, Call once, size_t least = 1) {
   std::vector<double> taken;
   taken.reserve(1 << 16);
   const double start = now_seconds();
@@ -34,7 +35,7 @@ std::vector<double> repeat(double seconds, Call once) {
     const double after = now_seconds();
     taken.push_back(after - before);
     before = after;
-  } while (before - start < seconds);
+  } while (before - start < seconds || taken.size() < least);
   return taken;
 }
 
@@ -197,7 +198,7 @@ Result<Measurement> run_forward(engine::Engine& engine, const BenchQuestion& que
   const auto measure = [&](engine::Worker& worker) {
     const auto pass = [&] { worker.run_tokens(batch, outputs); };
     repeat(time.warmup_seconds, pass);
-    measured.latencies = repeat(time.seconds, pass);
+    measured.latencies = repeat(time.seconds, pass, kLeastPasses);
     measured.stages = profile(worker, batch, outputs, time.seconds / 2);
   };
   engine.submit(measure).wait();
