@@ -239,7 +239,7 @@ TEST(AttentionIsa, FollowsTheSizeOfTheHeads) {
   }
 }
 
-#else
+#elif defined(__aarch64__)
 
 CpuFeatures with_neon(bool dot, bool bf16) {
   CpuFeatures cpu;
@@ -260,6 +260,13 @@ INSTANTIATE_TEST_SUITE_P(
         Processor{"Graviton4", with_neon(true, true), Isa::neon, Isa::neon, Isa::neon_dot},
         Processor{"GoogleAxion", with_neon(true, true), Isa::neon, Isa::neon, Isa::neon_dot}),
     [](const auto& tested) { return tested.param.name; });
+
+#else
+
+INSTANTIATE_TEST_SUITE_P(Processors, ChooseKernelsTest,
+                         testing::Values(Processor{
+                             "Any", {}, Isa::portable, Isa::portable, Isa::portable}),
+                         [](const auto& tested) { return tested.param.name; });
 
 #endif
 
