@@ -19,12 +19,13 @@ using model::Precision;
 
 /// A linear layer with its input, everything as the kernel takes it.
 struct Layer {
-  Layer(int row_count, int k_size, int n_size, unsigned seed)
+  /// `input_columns`: what a row of the input has room for, at least k.
+  Layer(int row_count, int k_size, int n_size, unsigned seed, int input_columns = 0)
       : rows(row_count),
         k(k_size),
         n(n_size),
         random(seed),
-        input(rows, static_cast<int>(padded_k(k, Precision::bf16)), 2),
+        input(rows, std::max(input_columns, static_cast<int>(padded_k(k, Precision::bf16))), 2),
         bias(static_cast<size_t>(padded_n(n)) * 4),
         weight(static_cast<size_t>(n) * static_cast<size_t>(k)),
         packed(packed_bytes(n, k, Precision::bf16)) {
@@ -166,6 +167,13 @@ TEST_P(LinearAmx, ARowDoesNotDependOnTheOthers) {
       }
     }
   }
+}
+
+TEST_P(LinearAmx, TakesSeveralPassesOverLongRows) {
+  // 32 rows of 60 KB are more input than stays in the cache.
+  const Layer layer(100, 64, 96, 6, 30000);
+  const Matrix output = run(*GetParam(), layer, Fused::none, OutputType::activation);
+  expect_fp64_result(layer, output, Fused::none, OutputType::activation);
 }
 
 TEST_P(LinearAmx, LeavesAloneWhatLiesBesideTheOutput) {

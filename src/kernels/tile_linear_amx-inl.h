@@ -1,7 +1,7 @@
 // Loops over the blocks of a linear layer on a tile unit, bf16 and int8.
 //
-// The weights of one panel stay in the first-level cache while all rows pass by; the input streams
-// from the second.
+// The weights of one panel stay in the first-level cache while all rows of a pass go by; the input
+// streams from the second.
 //
 // Every sum is: its start, then the tile products in the order of k. Cutting k into ranges changes
 // nothing, for sums wait in memory as the numbers of four bytes that they are. So a row's result
@@ -38,38 +38,54 @@ class TileLinear {
   using Pipeline = BlockPipeline<Tiles, Layer>;
   static constexpr int kLinesOfStep = kPanelStepBytes / kCacheLine;
   // A panel of up to 40 KB stays in the first-level cache as it is. A larger one is cut into ranges
-  // of k, which leave room for the sums of a group of blocks.
+  // of k: 24 KB, which leave some room for the sums of a group of blocks. Larger groups read a
+  // range of weights less often from the second level, and that counts for more than sums which
+  // fall out.
   static constexpr int kMaxSteps = 20;
-  static constexpr int kStepsOfRange = 16;
-  static constexpr int kBlocksOfGroup = 4;
+  static constexpr int kStepsOfRange = 12;
+  static constexpr int kBlocksOfGroup = 16;
+  // Input that stays in a second-level cache of 2 MB while all panels pass by.
+  static constexpr int64_t kPassBytes = 1250 << 10;
 
   int64_t panel_bytes() const { return k_steps_ * kPanelStepBytes; }
 
-  /// Panel by panel; rows in groups of blocks that take one range of k after the other, so that a
-  /// range of weights (first-level cache) serves the whole group. A block's place for sums is free
-  /// again when its next sums come, for the pipeline finishes a block's output one visit later.
+  /// Rows in passes over the weights, as many as have an input that stays in the second-level
+  /// cache; panel by panel in a pass.
   HWY_NOINLINE void run_many_rows() const {
     alignas(64) char sums[kBlocksOfGroup * kBlockBytes];
+    const int64_t pass_rows = kPassBytes / args_.input_stride;
     const int blocks = ceil_div(args_.rows, kBlockRows);
-    const int ranges = k_steps_ <= kMaxSteps ? 1 : ceil_div(k_steps_, kStepsOfRange);
-    const int range_steps = ceil_div(k_steps_, ranges);
-    const int groups = ranges == 1 ? blocks : ceil_div(blocks, kBlocksOfGroup);
-    const int group_blocks = ceil_div(blocks, groups);
+    const int pass_blocks = even_part(blocks, max(1, static_cast<int>(pass_rows / kBlockRows)));
 
-    Pipeline pipeline(layer_, panel_bytes(), sums, ceil_div(kLinesOfStep, blocks));
-    for (int panel = 0; panel < panels_; ++panel) {
-      prefetch_after(panel, pipeline);
-      for (int first = 0; first < blocks; first += group_blocks) {
-        const int last = min(first + group_blocks, blocks);
-        for (int step = 0; step < k_steps_; step += range_steps) {
-          for (int block = first; block < last; ++block) {
-            visit_rows(pipeline, panel, block * kBlockRows, step, min(step + range_steps, k_steps_),
-                       sums + (block - first) * kBlockBytes);
-          }
-        }
+    Pipeline pipeline(layer_, panel_bytes(), sums, ceil_div(kLinesOfStep, pass_blocks));
+    for (int first = 0; first < blocks; first += pass_blocks) {
+      const int end = min(first + pass_blocks, blocks);
+      for (int panel = 0; panel < panels_; ++panel) {
+        prefetch_after(panel, end == blocks ? args_.next_weights : args_.weights, pipeline);
+        visit_panel(pipeline, panel, first, end, sums);
       }
     }
     pipeline.drain();
+  }
+
+  /// Blocks [first_block, end_block) of one panel, in groups that take one range of k after the
+  /// other, so that a range of weights (first-level cache) serves the whole group. A block's place
+  /// for sums is free again when its next sums come, for the pipeline finishes a block's output one
+  /// visit later.
+  HWY_INLINE void visit_panel(Pipeline& pipeline, int panel, int first_block, int end_block,
+                              char* sums) const {
+    const bool is_cut = k_steps_ > kMaxSteps;
+    const int range_steps = is_cut ? even_part(k_steps_, kStepsOfRange) : k_steps_;
+    const int group_blocks = is_cut ? even_part(end_block - first_block, kBlocksOfGroup) : 1;
+    for (int first = first_block; first < end_block; first += group_blocks) {
+      const int end = min(first + group_blocks, end_block);
+      for (int step = 0; step < k_steps_; step += range_steps) {
+        for (int block = first; block < end; ++block) {
+          visit_rows(pipeline, panel, block * kBlockRows, step, min(step + range_steps, k_steps_),
+                     sums + (block - first) * kBlockBytes);
+        }
+      }
+    }
   }
 
   /// Up to 32 rows of one panel, k-steps [step, end).
@@ -128,12 +144,12 @@ class TileLinear {
     return {panel, row, min(rows, kTileRows)};
   }
 
-  /// The next panel, here or in the next layer.
-  void prefetch_after(int panel, Pipeline& pipeline) const {
+  /// The next panel, or the first of the `following` weights, if there are any.
+  void prefetch_after(int panel, const void* following, Pipeline& pipeline) const {
     if (panel + 1 < panels_) {
       pipeline.prefetch(weights(panel + 1), panel_bytes());
-    } else if (args_.next_weights != nullptr) {
-      pipeline.prefetch(static_cast<const char*>(args_.next_weights), panel_bytes());
+    } else if (following != nullptr) {
+      pipeline.prefetch(static_cast<const char*>(following), panel_bytes());
     }
   }
 
@@ -142,7 +158,10 @@ class TileLinear {
   }
 
   static int ceil_div(int a, int b) { return (a + b - 1) / b; }
+  /// The size of parts, nearly equal and none above `most`, that make up `total`.
+  static int even_part(int total, int most) { return ceil_div(total, ceil_div(total, most)); }
   static int min(int a, int b) { return a < b ? a : b; }
+  static int max(int a, int b) { return a > b ? a : b; }
 
   Layer& layer_;
   const typename Layer::Args& args_;
