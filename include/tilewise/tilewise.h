@@ -114,15 +114,25 @@ class TILEWISE_EXPORT Model {
   std::shared_ptr<const State> state_;
 };
 
+/// Rows of one task to calibrate int8 with; some hundreds are enough, and no labels are needed.
+struct Calibration {
+  std::string task;
+  std::vector<Content> texts = {};  ///< where the task takes single texts
+  std::vector<Pair> pairs = {};     ///< where it takes pairs
+};
+
 struct CompileOptions {
   std::string backbone = {};       ///< folder of the backbone where it lies elsewhere
-  std::string precision = "bf16";  ///< "bf16" or "fp32"
+  std::string precision = "bf16";  ///< "bf16", "int8" or "fp32"
+  /// int8 only, each task at most once: what layers cost in int8 is measured on these rows, and the
+  /// worst stay in bf16. Rows that do not fit their task are left out.
+  std::vector<Calibration> calibration = {};
 };
 
 /// Compiles a checkpoint (a Hugging Face folder, or one with tasks.json) into the artifact
 /// `output`, which appears whole or not at all. Equal input gives equal bytes. Thread-safe. Errors:
-/// not_found, io_error, invalid_input (naming the file and the tensor or field), unsupported
-/// (naming what), invalid_argument (an option).
+/// not_found, io_error, invalid_input (naming the file and the tensor or field; no usable
+/// calibration row), unsupported (naming what), invalid_argument (an option).
 TILEWISE_EXPORT Status compile(const std::string& folder, const std::string& output,
                                const CompileOptions& options = {});
 

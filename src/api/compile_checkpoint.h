@@ -3,13 +3,22 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/status.h"
+#include "model/row.h"
 
 namespace tilewise::api {
 
+/// Rows of one task to calibrate int8 with.
+struct CalibrationInputs {
+  std::string task;
+  std::vector<model::Input> inputs;
+};
+
 /// What tilewise::compile of <tilewise/tilewise.h> does.
 Status compile_checkpoint(const std::string& folder, const std::string& backbone,
-                          const std::string& precision, const std::string& output);
+                          const std::string& precision, std::vector<CalibrationInputs> calibration,
+                          const std::string& output);
 
 }  // namespace tilewise::api

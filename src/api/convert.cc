@@ -53,6 +53,17 @@ model::Input to_input(const Pair& pair) {
   return model::PairInput{to_content(pair.left), to_content(pair.right)};
 }
 
+std::vector<CalibrationInputs> to_inputs(const std::vector<Calibration>& calibration) {
+  std::vector<CalibrationInputs> converted;
+  for (const Calibration& rows : calibration) {
+    CalibrationInputs inputs{rows.task, {}};
+    for (const Content& text : rows.texts) inputs.inputs.push_back(to_input(text));
+    for (const Pair& pair : rows.pairs) inputs.inputs.push_back(to_input(pair));
+    converted.push_back(std::move(inputs));
+  }
+  return converted;
+}
+
 TaskInfo to_public(const model::Task& task) {
   return {task.name, name_of(task.kind), name_of(task.input), task.labels, task.max_tokens};
 }

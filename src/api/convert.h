@@ -3,6 +3,7 @@
 
 #include <tilewise/tilewise.h>
 
+#include "api/compile_checkpoint.h"
 #include "base/status.h"
 #include "engine/engine.h"
 #include "model/row.h"
@@ -16,6 +17,9 @@ Result<engine::PredictOptions> to_engine(const PredictOptions& options);
 
 model::Input to_input(const Content& text);
 model::Input to_input(const Pair& pair);
+
+/// Texts first, then pairs.
+std::vector<CalibrationInputs> to_inputs(const std::vector<Calibration>& calibration);
 
 TaskInfo to_public(const model::Task& task);
 /// `prediction` is of `task`.

@@ -298,6 +298,39 @@ TEST_F(Api, CompileRefusesWhatItCannotCompile) {
   EXPECT_FALSE(fs::exists(path("x.tw")));
 }
 
+TEST_F(Api, CompilesInt8WithRowsAndWithout) {
+  const std::string folder = kData + "/multi_task";
+  CompileOptions options{.backbone = kData + "/bert", .precision = "int8"};
+  const Golden expected = golden("multi_task", "intent");
+  for (const bool is_calibrated : {false, true}) {
+    SCOPED_TRACE(is_calibrated);
+    if (is_calibrated) {
+      options.calibration = {
+          {.task = "intent", .texts = expected.texts},
+          {.task = "duplicate", .pairs = {{Record{{"title", "mug"}}, Record{{"title", "cup"}}}}}};
+    }
+    const Status status = compile(folder, path("int8.tw"), options);
+    ASSERT_TRUE(status.ok()) << status.message();
+    const auto model = Model::open(path("int8.tw"));
+    ASSERT_TRUE(model.ok()) << model.status().message();
+    const auto answers = model->predict("intent", expected.texts);
+    ASSERT_TRUE(answers.ok()) << answers.status().message();
+    for (size_t i = 0; i < answers->size(); ++i) {
+      const std::vector<float>& logits = (*answers)[i]->logits;
+      ASSERT_EQ(logits.size(), expected.outputs[i].size());
+      for (size_t j = 0; j < logits.size(); ++j) {
+        // As tests/parity/tiny_models_test.py: 26 roundings of bf16 and 8 layers of int8.
+        EXPECT_NEAR(logits[j], expected.outputs[i][j], 0.15 * std::max(1.0f, std::abs(logits[j])));
+      }
+    }
+  }
+  options.calibration = {{.task = "intents", .texts = {"a"}}};
+  expect_error(compile(folder, path("x.tw"), options), StatusCode::invalid_argument, "intents");
+  options = {.backbone = kData + "/bert", .calibration = {{.task = "intent", .texts = {"a"}}}};
+  expect_error(compile(folder, path("x.tw"), options), StatusCode::invalid_argument, "int8");
+  EXPECT_FALSE(fs::exists(path("x.tw")));
+}
+
 TEST_F(Api, EveryTinyCheckpointCompilesAndAnswers) {
   const struct {
     const char* folder;

@@ -25,8 +25,8 @@ struct OutputTensor {
 Status write(const std::string& path, const Metadata& metadata,
              std::span<const OutputTensor> tensors);
 
-/// The same bytes in memory, for Artifact::open(span, name). The buffer may be a little longer than
-/// they are; errors also: unavailable_machine when there is no memory.
+/// The same bytes in memory, for Artifact::open(span, name). Errors also: unavailable_machine when
+/// there is no memory.
 Result<AlignedBuffer> write_to_memory(const Metadata& metadata,
                                       std::span<const OutputTensor> tensors);
 

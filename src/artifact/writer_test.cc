@@ -60,7 +60,7 @@ TEST_F(WriterTest, TheSameBytesInMemory) {
     const auto written = write_to_memory(metadata, tensors);
     ASSERT_TRUE(written.ok()) << written.status().message();
     const std::string expected = bytes_of(golden);
-    ASSERT_GE(written->size(), expected.size());
+    ASSERT_EQ(written->size(), expected.size());
     EXPECT_EQ(std::memcmp(written->data(), expected.data(), expected.size()), 0);
   };
   compare(golden_metadata(), golden_tensors(), kGoldenPath);

@@ -41,6 +41,8 @@ const char* name_of(Level level) {
 Result<int> run_check(const checkpoint::Source& source, Session& session) {
   TILEWISE_ASSIGN_OR_RETURN(std::vector<Finding> findings, checkpoint::check(source));
   findings.push_back(check_tokenizer(source));
+  findings.push_back({Level::supported, "precision",
+                      "bf16, fp32, or int8 (--precision int8, best with --calibrate TASK=ROWS)"});
   size_t width = 0;
   for (const Finding& finding : findings) width = std::max(width, finding.subject.size());
   std::string text;

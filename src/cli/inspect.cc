@@ -8,8 +8,9 @@
 #include "artifact/reader.h"
 #include "cli/flags.h"
 #include "cli/json.h"
+#include "cli/precision_report.h"
 #include "cli/verbs.h"
-#include "kernels/kernel_set.h"
+#include "runtime/kernel_choice.h"
 
 namespace tilewise::cli {
 namespace {
@@ -63,7 +64,7 @@ std::string describe_task(const TaskEntry& entry) {
   return text;
 }
 
-std::string describe(const Artifact& artifact, const char* isa) {
+std::string describe(const Artifact& artifact, const std::string& isa) {
   const Metadata& metadata = artifact.metadata();
   const model::EncoderSpec& spec = metadata.spec;
   std::string text;
@@ -87,6 +88,8 @@ std::string describe(const Artifact& artifact, const char* isa) {
   for (const auto& numerics : metadata.numerics) {
     line("", fmt::format("{:<{}}  {}", numerics.operators, width, numerics.stored_as));
   }
+  const std::vector<std::string> int8 = describe_int8(metadata);
+  for (size_t i = 0; i < int8.size(); ++i) line(i == 0 ? "in int8" : "", int8[i]);
   line("runs here with", isa);
   line("made from", metadata.provenance.architecture);
   for (const auto& source : metadata.provenance.sources) {
@@ -142,7 +145,7 @@ void write_spec(const model::EncoderSpec& spec, JsonWriter& json) {
   json.key("norm_epsilon").float32(spec.norm_epsilon).end_object();
 }
 
-std::string to_json(const Artifact& artifact, const char* isa) {
+std::string to_json(const Artifact& artifact, const std::string& isa) {
   const Metadata& metadata = artifact.metadata();
   JsonWriter json;
   json.begin_object()
@@ -162,7 +165,9 @@ std::string to_json(const Artifact& artifact, const char* isa) {
   json.key("numerics").begin_object();
   for (const auto& numerics : metadata.numerics)
     json.key(numerics.operators).string(numerics.stored_as);
-  json.end_object().key("isa").string(isa).key("spec");
+  json.end_object();
+  write_int8(metadata, json);
+  json.key("isa").string(isa).key("spec");
   write_spec(metadata.spec, json);
   json.key("provenance")
       .begin_object()
@@ -188,9 +193,9 @@ Result<int> run_inspect(const InspectFlags& flags, Session& session) {
   TILEWISE_ASSIGN_OR_RETURN(const auto artifact, Artifact::open(flags.path));
   TILEWISE_RETURN_IF_ERROR(artifact->verify());
   TILEWISE_ASSIGN_OR_RETURN(
-      const kernels::KernelSet* kernels,
-      kernels::choose_kernels(cpu_features(), artifact->metadata().precision, forced));
-  const char* isa = name_of(kernels->isa);
+      const runtime::KernelChoice kernels,
+      runtime::choose_kernels(cpu_features(), artifact->metadata().precision, forced));
+  const std::string isa = kernels.isa();
   TILEWISE_RETURN_IF_ERROR(
       session.out.write(flags.json ? to_json(*artifact, isa) : describe(*artifact, isa)));
   return 0;

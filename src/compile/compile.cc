@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "artifact/reader.h"
+#include "artifact/schema.h"
 #include "artifact/writer.h"
 #include "base/clock.h"
 #include "compile/draft.h"
@@ -21,24 +22,27 @@ struct Pass {
   const char* name;
   Result<std::string> (*run)(Draft&);
   bool may_be_skipped;
+  bool is_of_int8 = false;  ///< no pass of the other precisions
 };
 
 constexpr std::array kPasses = {
     Pass{"merge_adapter", merge_adapter, true},       // W + scale B A
     Pass{"fold_scales", fold_scales, false},          // softmax needs no factor and no base e
     Pass{"fuse_qkv", fuse_qkv, false},                // one product instead of three
-    Pass{"cast", cast_weights, false},                // the only loss, and it is recorded
     Pass{"build_tokenizer", build_tokenizer, false},  // text -> ids without parsing JSON
+    Pass{"calibrate", calibrate, false, true},        // where int8 is good enough
+    Pass{"quantize", quantize_weights, false, true},  // these two passes lose digits,
+    Pass{"cast", cast_weights, false},                // no other, and it is recorded
     Pass{"pack", pack_weights, false},                // as the kernels stream them
 };
 
 Status check_options(const Options& options) {
-  if (options.precision == model::Precision::int8) {
-    return unsupported({.what = "int8 comes later",
-                        .where = "precision",
-                        .expected = "bf16 or fp32",
-                        .found = "int8",
-                        .remedy = "Use bf16"});
+  if (options.precision != model::Precision::int8 && !options.calibration.empty()) {
+    return invalid_argument({.what = "Only int8 is calibrated",
+                             .where = "calibration",
+                             .expected = "none, or precision int8",
+                             .found = fmt::format("rows for {}", options.calibration[0].task),
+                             .remedy = "Compile with --precision int8, or leave the rows out"});
   }
   std::vector<std::string> skippable;
   for (const Pass& pass : kPasses) {
@@ -56,8 +60,21 @@ Status check_options(const Options& options) {
   return {};
 }
 
-Draft make_draft(model::Model model, model::Precision precision) {
+/// An int8 layer as it is without calibration; what follows the activation has a floor.
+artifact::LinearPrecision uncalibrated(const artifact::LinearLayer& layer,
+                                       model::Activation activation) {
+  artifact::LinearPrecision linear{.layer = layer.name};
+  if (layer.inputs > artifact::kMaxInt8Inputs) {
+    linear.precision = model::Precision::bf16;
+  } else if (layer.name.ends_with(".ffn_down")) {
+    linear.input_floor = floor_of(activation);
+  }
+  return linear;
+}
+
+Draft make_draft(model::Model model, const Options& options) {
   Draft draft;
+  const model::Precision precision = options.precision;
   draft.metadata.compiler = "tilewise " TILEWISE_VERSION;
   draft.metadata.spec = model.spec;
   draft.metadata.precision = precision;
@@ -70,6 +87,14 @@ Draft make_draft(model::Model model, model::Precision precision) {
     }
     draft.metadata.tasks.push_back(std::move(entry));
   }
+  if (precision == model::Precision::int8) {
+    for (const artifact::LinearLayer& layer : artifact::linear_layers(model.spec)) {
+      draft.metadata.linears.push_back(uncalibrated(layer, model.spec.activation));
+      draft.inputs.push_back({.smooth = {}, .floor = draft.metadata.linears.back().input_floor});
+    }
+  }
+  draft.calibration = options.calibration;
+  draft.most_error = options.most_error;
   draft.model = std::move(model);
   return draft;
 }
@@ -91,10 +116,11 @@ Result<Report> compile(model::Model model, const Options& options, const std::st
   TILEWISE_RETURN_IF_ERROR(check_options(options));
   const SteadyClock clock;
   Report report;
-  Draft draft = make_draft(std::move(model), options.precision);
+  Draft draft = make_draft(std::move(model), options);
   TILEWISE_RETURN_IF_ERROR(verify_input(draft));
 
   for (const Pass& pass : kPasses) {
+    if (pass.is_of_int8 && options.precision != model::Precision::int8) continue;
     if (std::ranges::find(options.disabled_passes, pass.name) != options.disabled_passes.end()) {
       draft.metadata.numerics.push_back({fmt::format("pass {}", pass.name), "disabled"});
       report.passes.push_back({pass.name, 0, "disabled"});
@@ -109,6 +135,8 @@ Result<Report> compile(model::Model model, const Options& options, const std::st
   const Time start = clock.now();
   TILEWISE_ASSIGN_OR_RETURN(std::string detail, write_artifact(draft, path, report.artifact_bytes));
   report.passes.push_back({"write", seconds_between(start, clock.now()), std::move(detail)});
+  report.rejected = std::move(draft.rejected);
+  report.metadata = std::move(draft.metadata);
   return report;
 }
 

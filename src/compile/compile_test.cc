@@ -317,8 +317,8 @@ TEST_F(CompileTest, PassesAreReportedInOrder) {
     EXPECT_NE(pass.detail, "") << pass.name;
     EXPECT_GE(pass.seconds, 0) << pass.name;
   }
-  EXPECT_THAT(names, ElementsAre("merge_adapter", "fold_scales", "fuse_qkv", "cast",
-                                 "build_tokenizer", "pack", "write"));
+  EXPECT_THAT(names, ElementsAre("merge_adapter", "fold_scales", "fuse_qkv", "build_tokenizer",
+                                 "cast", "pack", "write"));
   EXPECT_EQ(report->artifact_bytes, fs::file_size(path()));
 }
 
@@ -346,13 +346,6 @@ TEST_F(CompileTest, OnlyKnownOptionalPassesCanBeDisabled) {
     EXPECT_EQ(status.code(), StatusCode::invalid_argument) << name;
     EXPECT_THAT(status.message(), HasSubstr("merge_adapter")) << name;
   }
-}
-
-TEST_F(CompileTest, Int8ComesLater) {
-  const Status status =
-      failure([](model::Model&) {}, {.precision = Precision::int8, .disabled_passes = {}});
-  EXPECT_EQ(status.code(), StatusCode::unsupported);
-  EXPECT_THAT(status.message(), AllOf(HasSubstr("int8 comes later"), HasSubstr("Use bf16")));
 }
 
 TEST_F(CompileTest, AWeightThatIsNotFiniteIsNamed) {

@@ -1,5 +1,6 @@
 #include "compile/draft.h"
 
+#include <array>
 #include <utility>
 
 #include "artifact/schema.h"
@@ -14,6 +15,8 @@ using model::EncoderSpec;
 
 class SlotList {
  public:
+  explicit SlotList(const Draft& draft) : draft_(draft) {}
+
   void linear(const std::string& name, model::LinearWeights& weights, int64_t outputs,
               int64_t inputs) {
     slots_.push_back({name + ".weight", &weights.weight, {outputs, inputs}});
@@ -42,17 +45,19 @@ class SlotList {
     const int64_t width = spec.hidden;
     const int64_t section = artifact::qkv_section(spec);
     if (qkv != nullptr) {
-      linear(layer_tensor(index, "qkv"), *qkv, 3 * section, width);
+      encoder_linear(4 * index, layer_tensor(index, "qkv"), *qkv, 3 * section, width);
     } else {
       linear(layer_tensor(index, "query"), weights.query, width, width);
       linear(layer_tensor(index, "key"), weights.key, width, width);
       linear(layer_tensor(index, "value"), weights.value, width, width);
     }
-    linear(layer_tensor(index, "attention_output"), weights.attention_output, width,
-           qkv != nullptr ? section : width);
+    encoder_linear(4 * index + 1, layer_tensor(index, "attention_output"), weights.attention_output,
+                   width, qkv != nullptr ? section : width);
     norm(layer_tensor(index, "attention_norm"), weights.attention_norm, width);
-    linear(layer_tensor(index, "ffn_up"), weights.ffn_up, spec.intermediate, width);
-    linear(layer_tensor(index, "ffn_down"), weights.ffn_down, width, spec.intermediate);
+    encoder_linear(4 * index + 2, layer_tensor(index, "ffn_up"), weights.ffn_up, spec.intermediate,
+                   width);
+    encoder_linear(4 * index + 3, layer_tensor(index, "ffn_down"), weights.ffn_down, width,
+                   spec.intermediate);
     norm(layer_tensor(index, "ffn_norm"), weights.ffn_norm, width);
   }
 
@@ -66,6 +71,15 @@ class SlotList {
   std::vector<Slot> take() { return std::move(slots_); }
 
  private:
+  /// As linear(), but for layers that are int8 already.
+  void encoder_linear(int index, const std::string& name, model::LinearWeights& weights,
+                      int64_t outputs, int64_t inputs) {
+    const auto at = static_cast<size_t>(index);
+    const bool is_int8 = at < draft_.int8.size() && draft_.int8[at].has_value();
+    if (!is_int8) linear(name, weights, outputs, inputs);
+  }
+
+  const Draft& draft_;
   std::vector<Slot> slots_;
 };
 
@@ -75,7 +89,7 @@ std::vector<Slot> slots(Draft& draft) {
   if (draft.is_packed) return {};
   const EncoderSpec& spec = draft.model.spec;
   auto& layers = draft.model.weights.layers;
-  SlotList list;
+  SlotList list(draft);
   list.embeddings(draft.model.weights, spec);
   for (size_t i = 0; i < layers.size(); ++i) {
     list.layer(static_cast<int>(i), layers[i], draft.qkv.empty() ? nullptr : &draft.qkv[i], spec);
@@ -84,6 +98,14 @@ std::vector<Slot> slots(Draft& draft) {
     if (task.head) list.head(task.task, *task.head, spec);
   }
   return list.take();
+}
+
+model::LinearWeights& linear_weights(Draft& draft, size_t index) {
+  const size_t layer = index / 4;
+  model::LayerWeights& weights = draft.model.weights.layers[layer];
+  const std::array parts = {&draft.qkv[layer], &weights.attention_output, &weights.ffn_up,
+                            &weights.ffn_down};
+  return *parts[index % 4];
 }
 
 }  // namespace tilewise::compile

@@ -1,5 +1,6 @@
 // Casting and packing: fp32 weights become the tensors of the artifact.
 #include <cstring>
+#include <span>
 #include <unordered_map>
 #include <utility>
 
@@ -55,12 +56,57 @@ OutputTensor pack(const TensorSpec& spec, const model::Tensor& tensor) {
   return packed;
 }
 
+template <class T>
+OutputTensor rows_of(const std::string& name, DataType type, const std::vector<T>& values,
+                     int64_t elements, T padding) {
+  std::vector<T> padded = values;
+  padded.resize(static_cast<size_t>(elements), padding);
+  const auto bytes = std::as_bytes(std::span(padded));
+  return {name, type, Layout::rows, {elements}, {bytes.begin(), bytes.end()}};
+}
+
+/// The tensors of FORMAT.md, "int8 layers".
+std::vector<OutputTensor> pack(const artifact::LinearLayer& layer, const Int8Linear& linear) {
+  const int64_t outputs = kernels::padded_n(layer.outputs);
+  std::vector<OutputTensor> tensors;
+  tensors.push_back({layer.name + ".weight",
+                     DataType::s8,
+                     Layout::panels,
+                     {layer.outputs, layer.inputs},
+                     kernels::pack_int8_panels(linear.weights, layer.outputs, layer.inputs)});
+  tensors.push_back(rows_of(layer.name + ".scale", DataType::f32, linear.scales, outputs, 0.0f));
+  tensors.push_back(rows_of(layer.name + ".sums", DataType::s32, linear.sums, outputs, 0));
+  if (!linear.input.smooth.empty()) {
+    tensors.push_back(rows_of(layer.name + ".smooth", DataType::f32, linear.input.smooth,
+                              kernels::padded_k(layer.inputs, Precision::int8), 1.0f));
+  }
+  tensors.push_back(rows_of(layer.name + ".bias", DataType::f32, linear.bias, outputs, 0.0f));
+  return tensors;
+}
+
+/// All int8 layers' tensors by name; the layers leave the draft.
+std::unordered_map<std::string, OutputTensor> pack_int8(Draft& draft) {
+  std::unordered_map<std::string, OutputTensor> packed;
+  const auto layers = artifact::linear_layers(draft.metadata.spec);
+  for (size_t i = 0; i < draft.int8.size(); ++i) {
+    if (!draft.int8[i]) continue;
+    for (OutputTensor& tensor : pack(layers[i], *draft.int8[i])) {
+      std::string name = tensor.name;
+      packed.emplace(std::move(name), std::move(tensor));
+    }
+  }
+  return packed;
+}
+
 }  // namespace
 
 Result<std::string> cast_weights(Draft& draft) {
   auto& numerics = draft.metadata.numerics;
-  const char* precision = name_of(draft.metadata.precision);
-  numerics.push_back({"linear layers: weights and activations", precision});
+  const bool is_int8 = draft.metadata.precision == Precision::int8;
+  const char* precision = is_int8 ? "bf16" : name_of(draft.metadata.precision);
+  numerics.push_back({is_int8 ? "other linear layers, and activations between all layers"
+                              : "linear layers: weights and activations",
+                      precision});
   numerics.push_back({"word embeddings", precision});
   numerics.push_back({"biases, layer norms, position and type embeddings, heads", "fp32"});
   if (draft.metadata.precision == Precision::fp32) return std::string("fp32: nothing to round");
@@ -79,15 +125,31 @@ Result<std::string> cast_weights(Draft& draft) {
 Result<std::string> pack_weights(Draft& draft) {
   const auto specs = artifact::tensor_specs(draft.metadata);
   const auto tensors = tensors_by_name(draft);
+  auto int8_tensors = pack_int8(draft);
   size_t bytes = 0;
   for (const TensorSpec& spec : specs) {
-    model::Tensor& tensor = *tensors.at(spec.name);
-    draft.tensors.push_back(pack(spec, tensor));
+    if (const auto found = int8_tensors.find(spec.name); found != int8_tensors.end()) {
+      draft.tensors.push_back(std::move(found->second));
+    } else {
+      model::Tensor& tensor = *tensors.at(spec.name);
+      draft.tensors.push_back(pack(spec, tensor));
+      tensor = {};
+    }
     bytes += draft.tensors.back().data.size();
-    tensor = {};
   }
   draft.is_packed = true;
   return fmt::format("{} tensors, {:.1f} MB", specs.size(), static_cast<double>(bytes) * 1e-6);
+}
+
+std::vector<OutputTensor> fp32_tensors(Draft& draft) {
+  artifact::Metadata metadata = draft.metadata;
+  metadata.precision = Precision::fp32;
+  const auto tensors = tensors_by_name(draft);
+  std::vector<OutputTensor> packed;
+  for (const TensorSpec& spec : artifact::tensor_specs(metadata)) {
+    packed.push_back(pack(spec, *tensors.at(spec.name)));
+  }
+  return packed;
 }
 
 }  // namespace tilewise::compile

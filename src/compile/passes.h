@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "compile/draft.h"
@@ -21,6 +22,13 @@ Result<std::string> fold_scales(Draft& draft);
 /// of attention_output follow.
 Result<std::string> fuse_qkv(Draft& draft);
 
+/// Runs the calibration rows through the model and decides how each linear layer quantises, and
+/// which stay in bf16: see calibrate.cc. Without rows: nothing.
+Result<std::string> calibrate(Draft& draft);
+
+/// The linear layers that are int8 (metadata.linears) into int8, by draft.inputs.
+Result<std::string> quantize_weights(Draft& draft);
+
 /// The weights that the precision stores in less than fp32 are rounded to it, to nearest even. The
 /// only pass that loses digits on purpose: packing afterwards moves bits.
 Result<std::string> cast_weights(Draft& draft);
@@ -30,5 +38,8 @@ Result<std::string> build_tokenizer(Draft& draft);
 
 /// Every weight into the layout of the artifact; the fp32 copies are given back as they are packed.
 Result<std::string> pack_weights(Draft& draft);
+
+/// What pack_weights would make of the draft in fp32, which keeps its weights.
+std::vector<artifact::OutputTensor> fp32_tensors(Draft& draft);
 
 }  // namespace tilewise::compile

@@ -58,7 +58,7 @@ def main():
     tilewise, generator = Tilewise(sys.argv[1]), random.Random(1)
     backbone_folder = backbone()
     with tempfile.TemporaryDirectory() as folder:
-        for precision in ("bf16", "fp32"):
+        for precision in ("bf16", "fp32", "int8"):
             model = tilewise.compile(EXAMPLE / "model", pathlib.Path(folder, f"{precision}.tw"), precision, backbone_folder)
             for task in ("duplicate", "clinc150"):
                 check(task, tilewise, model, folder, generator)

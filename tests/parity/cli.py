@@ -9,6 +9,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "product-search"
 LEVELS = ("portable", "avx2", "avx512", "avx512_bf16", "amx") if platform.machine() == "x86_64" else ("neon",)
+INT8_LEVELS = ("portable", "avx2", "avx_vnni", "avx512_vnni", "amx") if platform.machine() == "x86_64" else ("neon",)
 # What runs where a precision has no kernels of a level's own.
 RUNS_ON = {("fp32", "avx512_bf16"): "avx512", ("fp32", "amx"): "avx512"}
 CANNOT_RUN_HERE = 4  # exit code
@@ -54,9 +55,9 @@ class Tilewise:
             raise AssertionError(f"tilewise {' '.join(map(str, arguments))} (TILEWISE_ISA={isa}) ended with {done.returncode}:\n{done.stderr}")
         return done.stdout
 
-    def compile(self, folder, output, precision, backbone=None):
-        more = ["--backbone", backbone] if backbone else []
-        self.call("compile", folder, *more, "--precision", precision, "-o", output)
+    def compile(self, folder, output, precision, backbone=None, more=()):
+        backbone = ["--backbone", backbone] if backbone else []
+        self.call("compile", folder, *backbone, "--precision", precision, *more, "-o", output)
         return output
 
     def predict_lines(self, model, task, rows, isa=None, more=()):
@@ -77,7 +78,7 @@ class Tilewise:
     def levels(self, model, precision):
         """The levels with kernels of their own for `precision` that this machine runs, each seen to run; the others are named."""
         here = []
-        for level in LEVELS:
+        for level in INT8_LEVELS if precision == "int8" else LEVELS:
             done = self.run("bench", model, "--tokens", "8", "--seconds", "0.01", "--warmup", "0", "--json", *self.first_task(model), isa=level)
             if done.returncode == CANNOT_RUN_HERE:
                 print(f"skipped: {level} does not run on this machine")
@@ -85,6 +86,7 @@ class Tilewise:
             if done.returncode != 0:
                 raise AssertionError(f"TILEWISE_ISA={level} ended with {done.returncode}:\n{done.stderr}")
             ran, due = json.loads(done.stdout)["isa"], RUNS_ON.get((precision, level), level)
+            ran = ran.split("+")[-1]  # an int8 model names the kernels of its bf16 operations first, where they differ
             if ran != due:
                 raise AssertionError(f"TILEWISE_ISA={level} ran {ran} in {precision}, not {due}")
             if due == level:

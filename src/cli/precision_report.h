@@ -1,0 +1,23 @@
+// Which linear layer runs in what, and what that costs: for `compile` and `inspect`.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "artifact/metadata.h"
+#include "cli/json.h"
+
+namespace tilewise::cli {
+
+/// The share of the linear layers' arithmetic that runs in int8: 0 to 1.
+double int8_share(const artifact::Metadata& metadata);
+
+/// A few lines, without line ends: the totals, a table of the layers, and what calibrated them.
+/// Empty for models of another precision.
+std::vector<std::string> describe_int8(const artifact::Metadata& metadata);
+
+/// The same as the keys int8_share, linears and calibration of an object that is open; null and
+/// empty arrays for models of another precision.
+void write_int8(const artifact::Metadata& metadata, JsonWriter& json);
+
+}  // namespace tilewise::cli
