@@ -60,6 +60,12 @@ class Bench(TestCase):
         self.assertEqual(one["tokens"] / one["rows"], 8)
         self.assertEqual(both["tokens"] / both["rows"], 16)
 
+    def test_int8_counts_each_precision_at_its_own_peak(self):
+        report, = from_lines(self.done("bench", model("int8"), "--task", "intent", *QUICK, "--json", "--tokens", "12"))
+        self.assertEqual(report["precision"], "int8")
+        self.assertEqual(set(report["peaks"]), {"int8", "bf16", "fp32"})
+        self.assertTrue(0 < report["share_of_peak"] < 10)
+
     def kernels(self, *more, seconds="0.3", **options):
         report, = from_lines(self.done("bench", "--kernels", "--json", "--seconds", seconds, *more, **options))
         self.assertEqual(list(report), ["cpu", "clock_ghz", "seconds", "peaks", "bandwidths", "kernels", "passes"])
@@ -84,6 +90,13 @@ class Bench(TestCase):
             self.assertTrue(0 < line["ms_min"] <= line["ms_p25"] <= line["ms"] <= line["ms_p75"] <= line["ms_max"])
             self.assertTrue(line["share_of_peak"] > 0)
             self.assertIn("ffn_down", line["stages_ms"])
+
+    def test_kernels_of_an_int8_model(self):
+        report = self.kernels(model("int8"), "--task", "intent")
+        linear = {line["layer"] for line in report["kernels"] if line["kernel"].startswith("linear") and line["precision"] == "int8"}
+        self.assertEqual(linear, {"qkv", "attention_output", "ffn_up", "ffn_down"})
+        self.assertIn("quantize", {line["kernel"] for line in report["kernels"]})
+        self.assertEqual({line["precision"] for line in report["kernels"] if line["kernel"] == "attention"}, {"bf16"})
 
     def test_kernels_without_a_model(self):
         report = self.kernels("--only", "rows 8,")
