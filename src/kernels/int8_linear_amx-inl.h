@@ -25,8 +25,11 @@ class Int8Epilogue {
     row_ = static_cast<char*>(args_->output) + half.row * args_->output_stride +
            column * static_cast<int64_t>(sizeof(uint16_t));
     row_scale_ = args_->input_scales + half.row;
-    column_scales_ = args_->weight_scales + column;
-    bias_ = args_->bias + column;
+    const hn::ScalableTag<float> d;
+    for (size_t i = 0; i < kVectors; ++i) {
+      column_scales_[i] = hn::Load(d, args_->weight_scales + column + i * hn::Lanes(d));
+      bias_[i] = hn::Load(d, args_->bias + column + i * hn::Lanes(d));
+    }
   }
 
   HWY_INLINE void finish_row(const char* HWY_RESTRICT row_of_sums) {
@@ -35,20 +38,25 @@ class Int8Epilogue {
     const auto* sums = reinterpret_cast<const int32_t*>(row_of_sums);
     const auto row_scale = hn::Set(d, *row_scale_++);
     auto* output = reinterpret_cast<uint16_t*>(row_);
-    for (size_t column = 0; column < kPanelColumns; column += 2 * lanes) {
-      store_pair(d, finish(d, sums, row_scale, column), finish(d, sums, row_scale, column + lanes),
-                 output + column);
+    for (size_t i = 0; i < kVectors; i += 2) {
+      store_pair(d, finish(d, sums, row_scale, i), finish(d, sums, row_scale, i + 1),
+                 output + i * lanes);
     }
     row_ += args_->output_stride;
   }
 
  private:
-  template <class D, class V>
-  HWY_INLINE V finish(D d, const int32_t* HWY_RESTRICT sums, V row_scale, size_t column) const {
+  using Vector = hn::Vec<hn::ScalableTag<float>>;
+  static constexpr size_t kVectors = kPanelColumns / hn::MaxLanes(hn::ScalableTag<float>());
+
+  /// Vector i of a row of sums.
+  template <class D>
+  HWY_INLINE Vector finish(D d, const int32_t* HWY_RESTRICT sums, Vector row_scale,
+                           size_t i) const {
     const hn::RebindToSigned<D> di;
-    const V scale = hn::Mul(row_scale, hn::Load(d, column_scales_ + column));
-    const V sum = hn::ConvertTo(d, hn::Load(di, sums + column));
-    const V y = hn::MulAdd(sum, scale, hn::Load(d, bias_ + column));
+    const Vector scale = hn::Mul(row_scale, column_scales_[i]);
+    const Vector sum = hn::ConvertTo(d, hn::Load(di, sums + i * hn::Lanes(d)));
+    const Vector y = hn::MulAdd(sum, scale, bias_[i]);
     if constexpr (kFused == Fused::gelu_erf) return gelu_beside_tiles(d, y);
     return y;
   }
@@ -56,8 +64,9 @@ class Int8Epilogue {
   const Int8LinearArgs* args_;
   char* row_ = nullptr;
   const float* row_scale_ = nullptr;
-  const float* column_scales_ = nullptr;
-  const float* bias_ = nullptr;
+  // Of this panel, in registers: beside tile loads every other load counts.
+  Vector column_scales_[kVectors];
+  Vector bias_[kVectors];
 };
 
 /// What TileLinear needs to know of an int8 layer.
