@@ -74,8 +74,7 @@ struct Int8LinearArgs {
 };
 
 /// Reads up to kRowSlack rows beyond `rows` of the input and of its scales (never uses them in a
-/// result) and may overwrite as many rows beyond `rows` of the output. Thread-safe on distinct
-/// outputs. Without VNNI it takes up to 160 KB of the thread's stack.
+/// result); writes none beyond `rows` of the output. Thread-safe on distinct outputs. Without VNNI it takes up to 160 KB of the thread's stack.
 using Int8LinearFn = void (*)(const Int8LinearArgs&);
 
 }  // namespace tilewise::kernels

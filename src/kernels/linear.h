@@ -33,8 +33,8 @@ struct LinearArgs {
   const void* next_weights = nullptr;  ///< panels that the next linear layer will read, to prefetch; may be null
 };
 
-/// Reads up to kRowSlack rows beyond `rows` of the input (never uses them in a result) and may overwrite as many rows beyond
-/// `rows` of the output, so buffers carry that many spare rows. Thread-safe on distinct outputs. Kernels
+/// Reads up to kRowSlack rows beyond `rows` of the input (never uses them in a result), so buffers carry that many spare
+/// rows; writes none beyond `rows` of the output, for they may be another thread's. Thread-safe on distinct outputs. Kernels
 /// that convert their input first (bf16 without instructions for it) take up to 180 KB of the thread's stack.
 using LinearFn = void (*)(const LinearArgs&);
 

@@ -78,8 +78,8 @@ class Replica {
   struct Matrix {
     std::byte* data = nullptr;
     int64_t stride = 0;
-    /// Every member writes the rows that it will read itself (rows_of), so that row operations need
-    /// not wait for each other. The others are written in columns.
+    /// Each member writes its own rows, so that row operations may follow without a wait. Else
+    /// rows are written by several.
     bool by_rows = false;
 
     std::byte* row(int64_t index) const { return data + index * stride; }
@@ -102,7 +102,9 @@ class Replica {
   void attend(const Member& me, int32_t sequences);
   void linear(const Member& me, const Linear& layer, const Matrix& input, const Matrix& output,
               int32_t rows, const Linear& next, kernels::Fused fused = kernels::Fused::none) const;
-  void quantize(const Member& me, const Linear& layer, const Matrix& input, int32_t rows) const;
+  void multiply(const Linear& layer, const Matrix& input, const Matrix& output, Range rows,
+                Range panels, const void* next_weights, kernels::Fused fused) const;
+  void quantize(const Linear& layer, const Matrix& input, Range rows) const;
   void linear_fp32(const Member& me, const Linear& layer, const Matrix& input, const Matrix& output,
                    int32_t rows) const;
   void activate(const Member& me, const Matrix& data, int32_t rows, int32_t columns, bool is_fp32,

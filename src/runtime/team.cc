@@ -1,5 +1,6 @@
 #include "runtime/team.h"
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 #include <utility>
@@ -43,6 +44,8 @@ void wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) {
 }
 
 }  // namespace
+
+int32_t Member::team_size() const { return team_->size_; }
 
 void Member::wait() const { team_->wait(index_); }
 

@@ -33,6 +33,7 @@ class Member {
  public:
   int32_t index() const { return index_; }
   bool is_first() const { return index_ == 0; }
+  int32_t team_size() const;
 
   /// Returns when every member has called it as often as this one. What they wrote before can then
   /// be read.
