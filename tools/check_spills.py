@@ -157,7 +157,8 @@ def spills_of(function, loop, reloads, vectors_too=False):
     found = [text for text in loop if PUSH_OR_CALL.match(text)]
     touching = [text for text in loop if on_stack.search(text) and not re.match(r"lea\b", text)]
     if reloads is ANY:
-        return found if vectors_too else found + [text for text in touching if WHOLE_VECTOR[function.machine].search(text) and not ELEMENT.search(text)]
+        vector = WHOLE_VECTOR[function.machine]
+        return found + [text for text in touching if vector.search(text) and not ELEMENT.search(text) and not vectors_too]
     scalars = [text for text in touching if not VECTOR[function.machine].search(text)]
     stores = [text for text in scalars if STORE[function.machine].search(text)]
     found += [text for text in touching if text not in scalars or text in stores]
