@@ -20,8 +20,8 @@ LIMITS = {"fp32": 0.1, "bf16": 0.3, "int8 plain": 1.5, "int8": 0.5}
 # moves F1 by 0.2: on amazon-google 2 or 3 of 2,293 do, which has been -0.41 (an earlier AMX kernel) to +0.41 (AVX512-BF16), more than
 # the 0.3 above. So there bf16 is not held to points, but to change only such pairs: nearer than its limit in real_model_test.py, and few.
 # In int8 a logit moves by more (real_model_test.py), and so may decisions.
-EDGE = {"fp32": 0, "bf16": 0.13, "int8 plain": 1.0, "int8": 0.8}
-MOST_CHANGED = {"fp32": 0, "bf16": 0.003, "int8 plain": 0.015, "int8": 0.015}
+EDGE = {"fp32": 0, "bf16": 0.13, "int8 plain": 0.8, "int8": 0.5}
+MOST_CHANGED = {"fp32": 0, "bf16": 0.003, "int8 plain": 0.012, "int8": 0.008}
 LOGIT_LIMIT = 2e-4  # fp32, see real_model_test.py
 PAIR_SPLITS = [("amazon-google", "test"), ("wdc-computers", "test"), ("wdc-cameras", "test"), ("abt-buy", "valid")]
 INTENT_SPLITS = [("clinc150", "test"), ("hwu64", "test")]

@@ -11,11 +11,11 @@ from cli import EXAMPLE, Tilewise, backbone, read_rows
 REFERENCE = pathlib.Path(__file__).parent / "data" / "reference_outputs.jsonl"
 # fp32: about 40 sums of up to 1,536 products each lie between a token and a logit; PyTorch itself moves by 1e-5 between two
 # ways of merging the adapter. bf16: what PyTorch shows on these rows with all of the model in bf16.
-# int8: on other rows the logits' error is up to 4 % of their RMS without calibration and 2.5 % with it, which is what the compiler keeps
-# to; RMS logits here are 2 to 4, and the largest of 10,000 errors is 4 to 5 times their RMS.
-LIMITS = {"fp32": 2e-4, "bf16": 0.13, "int8": 0.8, "int8 calibrated": 0.5}
-# A decision may change where PyTorch itself is undecided: by less than this margin between the two answers.
-UNDECIDED = {"fp32": 0, "bf16": 0, "int8": 0.8, "int8 calibrated": 0.5}
+# int8: without calibration 24 layers with 1 to 2.4 % of error each leave 4 % of the logits' RMS, 2, which is 0.09; calibrated, 2 % of it
+# is what the compiler keeps to. Some rows lie worse than others: the largest of 7,000 errors may be 11 times their RMS.
+LIMITS = {"fp32": 2e-4, "bf16": 0.13, "int8": 1.0, "int8 calibrated": 0.6}
+# A decision may change where PyTorch itself is as good as undecided: by less than this margin between the two answers.
+UNDECIDED = {"fp32": 0, "bf16": 0, "int8": 1.0, "int8 calibrated": 0.6}
 
 
 def as_row(reference):
