@@ -151,6 +151,18 @@ TEST_P(AttentionTest, EqualsAPlainLoopOnLongSequences) {
   if (!HasFatalFailure()) expect_right({{1, 8}, {1100}, set().precision, random});
 }
 
+TEST_P(AttentionTest, EqualsAPlainLoopAtEveryLength) {
+  std::mt19937 random(7);
+  std::vector<int32_t> lengths(64);
+  std::iota(lengths.begin(), lengths.end(), 1);
+  for (const int32_t length : {65, 95, 96, 97, 127, 128, 129, 191, 255, 256, 257, 383, 511}) {
+    lengths.push_back(length);
+  }
+  expect_right({{1, 32}, lengths, set().precision, random});
+  lengths.resize(64);
+  if (!HasFatalFailure()) expect_right({{1, 64}, lengths, set().precision, random});
+}
+
 TEST_P(AttentionTest, EqualsAPlainLoopOnRandomShapes) {
   const unsigned seed = std::random_device()();
   SCOPED_TRACE("seed " + std::to_string(seed));
@@ -169,6 +181,32 @@ TEST_P(AttentionTest, LargeScores) {
   // Scores up to some hundred: exp2 without the maximum would overflow.
   std::mt19937 random(3);
   expect_right({{2, 32}, {5, 40}, set().precision, random, 30});
+}
+
+TEST_P(AttentionTest, ScoresOfTenThousand) {
+  std::mt19937 random(8);
+  expect_right({{2, 32}, {1, 12, 33, 60}, set().precision, random, 2000});
+}
+
+TEST_P(AttentionTest, ScoresNearTheEndOfFp32) {
+  // Scores of up to 1e36 in steps that leave one key all the weight: the last where the query is
+  // positive, the first where it is negative. Its value comes out as it is.
+  std::mt19937 random(9);
+  for (const int32_t tokens : {1, 12, 40}) {
+    Sequences sequences({1, 32}, {tokens}, set().precision, random, 0);
+    for (int32_t t = 0; t < tokens; ++t) {
+      for (int32_t j = 32; j < 64; ++j) sequences.qkv().set(t, j, 0);
+      sequences.qkv().set(t, 0, t % 2 == 0 ? 1e18 : -1e18);
+      sequences.qkv().set(t, 32, 1e18 * (t + 1) / tokens);
+    }
+    const Matrix context = run(sequences);
+    for (int32_t t = 0; t < tokens; ++t) {
+      for (int32_t j = 0; j < 32; ++j) {
+        ASSERT_EQ(context.at(t, j), sequences.qkv().at(t % 2 == 0 ? tokens - 1 : 0, 64 + j))
+            << "token " << t << " of " << tokens << ", dimension " << j;
+      }
+    }
+  }
 }
 
 TEST_P(AttentionTest, EqualScoresGiveTheMean) {

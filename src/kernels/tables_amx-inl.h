@@ -90,7 +90,7 @@ struct Exp2Shift {
   __m512 shift;   ///< x + shift rounds x to a multiple of 1/16 and leaves the fraction in the low
                   ///< four bits
   __m512 top;     ///< the largest x, rounded to an integer, plus shift
-  __m512 lowest;  ///< x from here down give 0
+  __m512 lowest;  ///< x under it give 0; it equals the largest x where that is huge
 };
 
 HWY_INLINE Exp2Shift exp2_shift(__m512 largest) {
@@ -109,7 +109,7 @@ HWY_INLINE __m512 exp2_beside_tiles(__mmask16 lanes, __m512 x, const Exp2Shift& 
   const __m512 power =
       _mm512_fmadd_ps(_mm512_permutexvar_ps(sixteenth, _mm512_load_ps(kExp2Slopes)), fraction,
                       _mm512_permutexvar_ps(sixteenth, _mm512_load_ps(kExp2Offsets)));
-  const __mmask16 counts = _mm512_mask_cmp_ps_mask(lanes, x, largest.lowest, _CMP_NLE_UQ);
+  const __mmask16 counts = _mm512_mask_cmp_ps_mask(lanes, x, largest.lowest, _CMP_NLT_UQ);
   return _mm512_maskz_scalef_ps(counts, power, _mm512_sub_ps(shifted, largest.top));
 }
 
