@@ -166,7 +166,9 @@ class Calibrator {
       for (const double error : relative_errors(found, exact)) squares += error * error;
       costs.emplace_back(squares / static_cast<double>(shapes[i].outputs * shapes[i].inputs), i);
     }
-    std::ranges::stable_sort(costs, std::greater(), &std::pair<double, size_t>::first);
+    std::ranges::sort(costs, [](const auto& a, const auto& b) {
+      return a.first != b.first ? a.first > b.first : a.second < b.second;
+    });
     std::vector<size_t> order;
     for (const auto& [cost, index] : costs) order.push_back(index);
     return order;

@@ -27,7 +27,7 @@ struct Options {
   std::vector<Calibration> calibration = {};  ///< int8 only, each task at most once
   /// With calibration: layers stay in bf16 until no task's outputs have a larger error than this on
   /// its rows (RMS of the differences to fp32 over RMS of the outputs).
-  double most_error = 0.025;
+  double most_error = 0.02;
   std::vector<std::string> disabled_passes =
       {};  ///< for debugging; only passes that may be skipped ("merge_adapter"...)
 };

@@ -58,7 +58,7 @@ class CompileInt8Test : public ::testing::Test {
 
   std::string path(const char* name = "model.tw") const { return (folder_ / name).string(); }
 
-  static Options int8(std::vector<Calibration> calibration = {}, double most_error = 0.025) {
+  static Options int8(std::vector<Calibration> calibration = {}, double most_error = 0.02) {
     return {.precision = Precision::int8,
             .calibration = std::move(calibration),
             .most_error = most_error};
