@@ -155,6 +155,8 @@ def check_instructions(path, objdump):
                 seen.add((name, word))
                 yield (f"{name}: {text.strip()} is an instruction of {word}\n    remedy: move it to a file with that name, "
                        "or drop the option, pragma or attribute")
+    if not patterns:
+        raise SystemExit(f"{objdump} does not write what GNU's does of {path}")
 
 
 def check_objects(paths, objdump="objdump"):
