@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 
-from sides import PEERS
+from sides import MOST_TAKEN, PEERS
 from rounds import TOLERANCE
 
 CORES = {"one": "one core", "all": "all cores"}
@@ -33,23 +33,29 @@ def times(ratios):
     return f"{statistics.median(ratios):.2f} x ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
+def undisturbed(pairs):
+    """(peer's pass, tilewise's pass) of the rounds in which others left both alone; of all rounds where that never was."""
+    return [pair for pair in pairs if max(one["taken"] for one in pair) <= MOST_TAKEN] or pairs
+
+
 def throughput_cell(group, cores, order, name):
     """The peer in `order`, tilewise in arrival order, round by round."""
     rounds = [one[cores] for one in group["rounds"]]
     if name not in rounds[0] or order not in rounds[0][name]:
         return "-"
-    theirs = [one[name][order]["tokens_per_s"] for one in rounds]
-    ratios = [one["tilewise"]["arrival"]["tokens_per_s"] / value for one, value in zip(rounds, theirs)]
-    return f"{short(statistics.median(theirs))} b{group['peers'][name]['batch'][order]}: **{times(ratios)}**"
+    pairs = undisturbed([(one[name][order], one["tilewise"]["arrival"]) for one in rounds])
+    value = statistics.median(theirs["tokens_per_s"] for theirs, _ in pairs)
+    ratios = [mine["tokens_per_s"] / theirs["tokens_per_s"] for theirs, mine in pairs]
+    return f"{short(value)} b{group['peers'][name]['batch'][order]}: **{times(ratios)}**"
 
 
 def latency_cell(group, quantile, name):
     rounds = [one["latency"] for one in group["rounds"]]
     if name not in rounds[0]:
         return "-"
-    theirs = [one[name][quantile] for one in rounds]
-    ratios = [value / one["tilewise"][quantile] for one, value in zip(rounds, theirs)]
-    return f"{short(statistics.median(theirs))}: **{times(ratios)}**"
+    pairs = undisturbed([(one[name], one["tilewise"]) for one in rounds])
+    value = statistics.median(theirs[quantile] for theirs, _ in pairs)
+    return f"{short(value)}: **{times([theirs[quantile] / mine[quantile] for theirs, mine in pairs])}**"
 
 
 def rows_of(group, names, core_settings):
@@ -113,7 +119,8 @@ def report(groups, arguments):
     for name in names:
         print(f"- {PEERS[name].title}: " + "; ".join(dict.fromkeys(f"{group['precision']}: {group['peers'][name]['setting']}" for group in groups if name in group["peers"])))
     taken = [one["taken"] for group in groups for single in group["rounds"] for one in shares_of(single)]
-    print(f"- others took at most {max(taken):.0%} of the cores in any pass that was kept, {statistics.median(taken):.0%} in the median")
+    print(f"- others took {statistics.median(taken):.0%} of the cores in the median pass; {sum(share > MOST_TAKEN for share in taken)} of {len(taken)} passes lost "
+          f"more than {MOST_TAKEN:.0%} in every try, and their rounds are left out of their cells")
 
 
 def shares_of(single):
