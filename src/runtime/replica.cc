@@ -375,6 +375,19 @@ constexpr int32_t kMinBlockTokens = 64;
 constexpr int32_t kMaxBlockTokens = 512;
 constexpr int32_t kMaxBlockSequences = 128;
 
+// A tile unit multiplies faster than weights arrive from beyond the L2 cache. Where the activations
+// of this many tokens do not fit anyway, a block takes more, so that the weights are read less
+// often. Measured with BERT-base in bf16, 16 x 60 tokens: 30 % of the peak with blocks of 128
+// tokens, 39 % with 256, 42 % with 480.
+constexpr int32_t kFewTokensForTiles = 192;
+constexpr int32_t kManyTokensForTiles = 480;
+
+int32_t tokens_of_block(int64_t token_bytes, Isa isa) {
+  const auto fitting = static_cast<int32_t>(
+      std::clamp<int64_t>(kBlockBytes / token_bytes / 32 * 32, kMinBlockTokens, kMaxBlockTokens));
+  return isa == Isa::amx && fitting < kFewTokensForTiles ? kManyTokensForTiles : fitting;
+}
+
 // An odd number of cache lines between rows keeps them out of each other's cache sets.
 int64_t row_stride(int64_t bytes) {
   const int64_t lines = kernels::round_up(bytes, 64) / 64;
@@ -417,9 +430,7 @@ Status Replica::allocate() {
       if (linear->int8) widest_int8 = std::max<int64_t>(widest_int8, linear->k);
     }
   }
-  const int64_t token_bytes = (2 * hidden + wide) * element_bytes_;
-  block_tokens_ = static_cast<int32_t>(
-      std::clamp<int64_t>(kBlockBytes / token_bytes / 32 * 32, kMinBlockTokens, kMaxBlockTokens));
+  block_tokens_ = tokens_of_block((2 * hidden + wide) * element_bytes_, kernels_->isa);
   block_sequences_ = kMaxBlockSequences;
   capacity_ = std::max(block_tokens_, weights_->spec.max_positions);
 
