@@ -6,6 +6,7 @@
 #include <deque>
 #include <mutex>
 #include <sstream>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -62,7 +63,11 @@ struct Engine::State {
   std::deque<Job> jobs;
   bool closing = false;
 
-  void serve(Worker& worker) {
+  /// What the thread of replica i does, on `cpu` if that is not negative.
+  void serve(int32_t i, int32_t cpu) {
+    if (cpu >= 0) {
+      if (const Status pinned = pin_current_thread(cpu); !pinned.ok()) log_warn(pinned.message());
+    }
     for (;;) {
       std::unique_lock lock(mutex);
       changed.wait(lock, [&] { return closing || !jobs.empty(); });
@@ -70,7 +75,7 @@ struct Engine::State {
       Job job = std::move(jobs.front());
       jobs.pop_front();
       lock.unlock();
-      job(worker);
+      job(workers[i]);
     }
   }
 };
@@ -183,14 +188,16 @@ Result<std::shared_ptr<Engine>> Engine::open(const std::string& path, const Opti
 
   State* shared = state.get();
   auto engine = std::shared_ptr<Engine>(new Engine(std::move(state)));
-  for (int32_t i = 0; i < replicas; ++i) {
-    const int32_t cpu = cpus.empty() ? -1 : cpus[i].front();
-    shared->threads.emplace_back([shared, i, cpu] {
-      if (cpu >= 0) {
-        if (const Status pinned = pin_current_thread(cpu); !pinned.ok()) log_warn(pinned.message());
-      }
-      shared->serve(shared->workers[i]);
-    });
+  try {
+    for (int32_t i = 0; i < replicas; ++i) {
+      const int32_t cpu = cpus.empty() ? -1 : cpus[i].front();
+      shared->threads.emplace_back([shared, i, cpu] { shared->serve(i, cpu); });
+    }
+  } catch (const std::system_error& error) {
+    return unavailable_machine({.what = "cannot start the threads of the replicas",
+                                .where = "--replicas " + std::to_string(replicas),
+                                .found = error.what(),
+                                .remedy = "Use fewer replicas, or raise the limit of threads"});
   }
   return engine;
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -11,6 +12,7 @@
 #include <sched.h>
 #include <sys/resource.h>
 
+#include "base/thread_limit_fixture.h"
 #include "base/topology.h"
 
 namespace tilewise::runtime {
@@ -136,6 +138,18 @@ TEST(Team, MembersRunWhereTheyWerePinned) {
   team->run([&](const Member& me) { seen[me.index()] = sched_getcpu(); });
   EXPECT_EQ(seen[1], cpus[1]);
   EXPECT_EQ(seen[2], cpus[2]);
+}
+
+TEST(Team, WithoutThreadsThereIsAReason) {
+  const std::optional<int> result = without_threads([] {
+    const auto team = Team::create(3);
+    if (team.ok()) return 1;
+    const std::string said = team.status().message();
+    const bool names_flag = said.find("--cores-per-replica 3") != std::string::npos;
+    return team.status().code() == StatusCode::unavailable_machine && names_flag ? 0 : 2;
+  });
+  if (!result) GTEST_SKIP() << "the number of threads cannot be limited here";
+  EXPECT_EQ(*result, 0);
 }
 
 TEST(Team, EndsWithoutEverRunning) { EXPECT_EQ(team_of(4)->size(), 4); }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -13,6 +14,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "base/thread_limit_fixture.h"
 #include "base/topology.h"
 #include "compile/compile.h"
 
@@ -125,6 +127,17 @@ TEST_F(EngineTest, CoresShareAReplicaWithoutChangingIt) {
   EXPECT_NE(refused.message().find("--cores-per-replica"), std::string::npos) << refused.message();
   EXPECT_EQ(Engine::open(path_, {.cores_per_replica = 0}).status().code(),
             StatusCode::invalid_argument);
+}
+
+TEST_F(EngineTest, WithoutThreadsItSaysSo) {
+  const std::optional<int> result = without_threads([] {
+    const Status status = Engine::open(path_, {.replicas = 2}).status();
+    if (status.code() == StatusCode::io_error) return 1;  // nobody may not read it
+    const bool names_flag = status.message().find("--replicas 2") != std::string::npos;
+    return status.code() == StatusCode::unavailable_machine && names_flag ? 0 : 2;
+  });
+  if (!result || *result == 1) GTEST_SKIP() << "the number of threads cannot be limited here";
+  EXPECT_EQ(*result, 0);
 }
 
 TEST_F(EngineTest, SeveralTasksInOnePassEqualEachAlone) {
