@@ -27,7 +27,11 @@ HWY_INLINE void store_ints(Ints v, int32_t* to) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), v);
 }
 HWY_INLINE Ints multiple(const int32_t* from, int32_t factor) {
-  return _mm_setr_epi32(from[0] * factor, from[1] * factor, from[2] * factor, from[3] * factor);
+  // Without a sign, for the sums of a file that lies may be anything, and must only wrap around.
+  const auto times = [&](int i) {
+    return static_cast<int32_t>(static_cast<uint32_t>(from[i]) * static_cast<uint32_t>(factor));
+  };
+  return _mm_setr_epi32(times(0), times(1), times(2), times(3));
 }
 HWY_INLINE Floats to_floats(Ints v) {
   HWY_ALIGN float floats[4];

@@ -87,7 +87,12 @@ class Int8Layer {
   const char* start(int panel) {
     const int first = panel * kPanelColumns;
     const int columns = args_.n - first < 2 * kPanelColumns ? kPanelColumns : 2 * kPanelColumns;
-    for (int i = 0; i < columns; ++i) starts_[i] = -args_.zero_point * args_.column_sums[first + i];
+    // Without a sign, for the sums of a file that lies may be anything, and must only wrap around.
+    const auto factor = static_cast<uint32_t>(-args_.zero_point);
+    for (int i = 0; i < columns; ++i) {
+      starts_[i] =
+          static_cast<int32_t>(factor * static_cast<uint32_t>(args_.column_sums[first + i]));
+    }
     return reinterpret_cast<const char*>(starts_);
   }
 

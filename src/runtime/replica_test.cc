@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/aligned_buffer.h"
 #include "kernels/pack.h"
 #include "runtime/replica_fixture.h"
 
@@ -181,6 +183,53 @@ TEST_P(EverySet, AnObserverSeesTheInputsOfEveryLinearLayer) {
   replica.observe_linears({});
   EXPECT_EQ(run(replica, sequences.batch(), spec), watched);
   EXPECT_TRUE(seen.empty());
+}
+
+// An artifact's bytes are nobody's promise. Numbers that fit no model may give any result, but
+// touch nothing else: the next pass over honest weights is what it was. Sanitizers see the rest.
+TEST_P(EverySet, LyingInt8TensorsHarmNoOtherPass) {
+  if (GetParam().int8 == nullptr) GTEST_SKIP() << "no layer is int8";
+  const model::EncoderSpec spec = spec_of(64, 2, 100);
+  const RandomModel random = RandomModel::make(spec, 14);
+  Opened opened(random, GetParam());
+  ASSERT_TRUE(opened.weights);
+  Replica replica = replica_of(opened, GetParam());
+  const Sequences sequences({7, 40, 1}, 4);
+  const Outputs honest = run(replica, sequences.batch(), spec);
+
+  constexpr size_t kElements = 512;  // more than a layer of this model has outputs or inputs
+  const auto all = [](auto value) {
+    auto buffer = AlignedBuffer::allocate(kElements * sizeof value);
+    EXPECT_TRUE(buffer.ok());
+    for (size_t i = 0; i < kElements; ++i) {
+      std::memcpy(buffer->data() + i * sizeof value, &value, sizeof value);
+    }
+    return *std::move(buffer);
+  };
+  auto weights = AlignedBuffer::allocate(kElements * kElements);
+  ASSERT_TRUE(weights.ok());
+  std::memset(weights->data(), 0x80, weights->size());  // -128, in the padding too
+
+  const std::vector<Layer> layers = opened.weights->layers;
+  for (const int32_t sum : {INT32_MIN, INT32_MAX}) {
+    for (const float factor : {NAN, -1.0F, 0.0F, INFINITY, 3e38F, 1e-45F}) {
+      const AlignedBuffer sums = all(sum), factors = all(factor);
+      for (Layer& layer : opened.weights->layers) {
+        for (Linear* linear :
+             {&layer.qkv, &layer.attention_output, &layer.ffn_up, &layer.ffn_down}) {
+          if (!linear->int8) continue;
+          linear->weights = weights->data();
+          linear->int8->scales = reinterpret_cast<const float*>(factors.data());
+          linear->int8->column_sums = reinterpret_cast<const int32_t*>(sums.data());
+          linear->int8->smooth = reinterpret_cast<const float*>(factors.data());
+          if (!linear->int8->is_symmetric) linear->int8->floor = sum < 0 ? -3e38F : 3e38F;
+        }
+      }
+      run(replica, sequences.batch(), spec);
+      opened.weights->layers = layers;
+      ASSERT_EQ(run(replica, sequences.batch(), spec), honest) << sum << ", " << factor;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, EverySet, testing::ValuesIn(every_choice()), name_of_choice);
