@@ -1,20 +1,17 @@
 // Where int8 is good enough, and how each layer quantises its input: measured on rows of the
 // user's.
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdlib>
-#include <functional>
 #include <numeric>
-#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "artifact/schema.h"
-#include "base/topology.h"
 #include "compile/calibration_tokens.h"
 #include "compile/layer_inputs.h"
+#include "compile/parallel.h"
 #include "compile/passes.h"
 #include "compile/simulation.h"
 
@@ -68,18 +65,6 @@ std::vector<TaskTokens> few_of(const std::vector<TaskTokens>& tasks) {
     }
   }
   return few;
-}
-
-/// work(0) to work(count - 1), each once, on all cores.
-void for_each_in_parallel(size_t count, const std::function<void(size_t)>& work) {
-  const auto topology = read_topology();
-  std::atomic<size_t> next = 0;
-  std::vector<std::jthread> threads;
-  for (int32_t t = 0; t < (topology.ok() ? topology->default_replicas() : 1); ++t) {
-    threads.emplace_back([&] {
-      for (size_t i = next++; i < count; i = next++) work(i);
-    });
-  }
 }
 
 class Calibrator {

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <thread>
 #include <utility>
 
 #include "artifact/schema.h"
 #include "artifact/writer.h"
-#include "base/topology.h"
+#include "compile/parallel.h"
 #include "compile/passes.h"
 #include "kernels/pack.h"
 
@@ -76,8 +75,8 @@ void run_share(runtime::Replica& replica, const Share& share) {
               std::span(&output, 1));
 }
 
-/// Each task's sequences in `parts` runs of about equal length: part p of every task goes to thread
-/// p.
+/// Each task's sequences in `parts` runs of about equal length: part p of every task goes to
+/// replica p.
 std::vector<Share> shares_of(const TaskTokens& tokens, int32_t parts, std::span<float> outputs) {
   std::vector<Share> shares;
   const auto width = outputs.size() / static_cast<size_t>(tokens.sequences());
@@ -159,8 +158,7 @@ Result<std::vector<std::vector<float>>> Simulation::run(
     std::span<const TaskTokens> tasks, const runtime::LinearObserver& observer) const {
   std::vector<model::Pooling> poolings;
   for (const auto& entry : artifact_->metadata().tasks) poolings.push_back(entry.task.pooling);
-  const auto topology = read_topology();
-  const int32_t threads = observer || !topology.ok() ? 1 : topology->default_replicas();
+  const int32_t threads = observer ? 1 : thread_count();
 
   std::vector<std::vector<float>> outputs;
   std::vector<std::vector<Share>> shares(static_cast<size_t>(threads));
@@ -182,13 +180,9 @@ Result<std::vector<std::vector<float>>> Simulation::run(
     replica.observe_linears(observer);
     replicas.push_back(std::move(replica));
   }
-  std::vector<std::jthread> running;
-  for (size_t i = 0; i < replicas.size(); ++i) {
-    running.emplace_back([&replica = replicas[i], &mine = shares[i]] {
-      for (const Share& share : mine) run_share(replica, share);
-    });
-  }
-  running.clear();  // waits for all
+  for_each_in_parallel(replicas.size(), [&](size_t i) {
+    for (const Share& share : shares[i]) run_share(replicas[i], share);
+  });
   return outputs;
 }
 
