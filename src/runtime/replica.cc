@@ -265,6 +265,7 @@ void Replica::attend(const Member& me, int32_t sequences) {
   const model::EncoderSpec& spec = weights_->spec;
   const Range heads = me.share(spec.heads);
   me.wait();
+  if (me.is_first()) clear_padding(branch_, offsets_[sequences]);
   if (heads.count() == 0) return;
   const int64_t column = int64_t{heads.first} * spec.head_dim() * element_bytes_;
   kernels_->attention({.qkv = wide_.data + column,
@@ -277,6 +278,16 @@ void Replica::attend(const Member& me, int32_t sequences) {
                        .heads = heads.count(),
                        .head_dim = spec.head_dim(),
                        .scratch = scratch_ + me.index() * scratch_bytes_});
+}
+
+// attention_output multiplies what lies between hidden and section by zero. What ffn_down has left
+// there could be a NaN of another sequence.
+void Replica::clear_padding(const Matrix& context, int32_t rows) const {
+  const int64_t hidden = weights_->spec.hidden;
+  const auto padding = static_cast<size_t>((weights_->section - hidden) * element_bytes_);
+  for (int32_t row = 0; row < rows && padding > 0; ++row) {
+    std::memset(context.row(row) + hidden * element_bytes_, 0, padding);
+  }
 }
 
 void Replica::add_norm(const Member& me, const Matrix& input, const Norm& norm,

@@ -100,6 +100,7 @@ class Replica {
 
   void embed(const Member& me, const Batch& batch, Block block, int32_t tokens);
   void attend(const Member& me, int32_t sequences);
+  void clear_padding(const Matrix& context, int32_t rows) const;
   void linear(const Member& me, const Linear& layer, const Matrix& input, const Matrix& output,
               int32_t rows, const Linear& next, kernels::Fused fused = kernels::Fused::none) const;
   void multiply(const Linear& layer, const Matrix& input, const Matrix& output, Range rows,

@@ -124,6 +124,30 @@ TEST_P(EverySet, ASequenceDoesNotDependOnItsNeighbours) {
   }
 }
 
+// Also behind the columns of a width that fills no panel: padding is multiplied by zero, and NaN
+// times zero is no zero.
+TEST_P(EverySet, ANanStaysInItsSequence) {
+  const model::EncoderSpec spec = spec_of(60, 5, 100);
+  RandomModel random = RandomModel::make(spec, 15);
+  constexpr int32_t kBroken = 5;  // a token
+  random.word[kBroken * 60] = NAN;
+  const Opened opened(random, GetParam());
+  ASSERT_TRUE(opened.weights);
+  Replica replica = replica_of(opened, GetParam());
+  Sequences sequences({7, 20, 3}, 4);
+  std::replace(sequences.ids.begin(), sequences.ids.end(), kBroken, kBroken + 1);
+  const Outputs clean = run(replica, sequences.batch(), spec);
+  Sequences broken = sequences;
+  broken.ids[10] = kBroken;  // of the second sequence
+  const Outputs beside = run(replica, broken.batch(), spec);
+  const Outputs after = run(replica, sequences.batch(), spec);
+  EXPECT_EQ(after, clean);
+  for (const int s : {0, 2}) {
+    for (int i = 0; i < 60; ++i) EXPECT_EQ(beside[0][s * 60 + i], clean[0][s * 60 + i]) << s;
+  }
+  EXPECT_TRUE(std::isnan(beside[0][60]));
+}
+
 TEST_P(EverySet, EveryLengthRunsAloneAndAmongOthers) {
   const model::EncoderSpec spec = spec_of(32, 1, 64);
   const RandomModel random = RandomModel::make(spec, 12);
