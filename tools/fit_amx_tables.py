@@ -3,8 +3,8 @@
 
     python3 tools/fit_amx_tables.py          (needs numpy)
 
-GELU x Phi(x): a quadratic in x for each of 32 intervals, which begin at the multiples of their width from -16 to 15; the outer
-two are its tails.
+Phi(x), the distribution function of the normal distribution: a quadratic in x for each of 32 intervals, whose middles are the
+multiples of their width from -16 to 15.
 2^x: 2^(j/16) (1 + c f) for x = n + j/16 + f with f between -1/32 and 1/32.
 """
 
@@ -17,46 +17,34 @@ def phi(x):
     return np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x])
 
 
+def chebyshev_nodes(low, high, count):
+    angles = (np.arange(count) + 0.5) * math.pi / count
+    return (low + high) / 2 + (high - low) / 2 * np.cos(angles)
+
+
 def show(name, values):
-    literals = [f"{np.float32(v):.9g}" for v in values]
-    literals = [v + ("f" if "." in v or "e" in v else ".0f") for v in literals]
-    rows = [", ".join(literals[i : i + 4]) for i in range(0, len(values), 4)]
+    rows = [", ".join(f"{np.float32(v):.9g}f" for v in values[i : i + 4]) for i in range(0, len(values), 4)]
     print(f"{name} = {{\n    " + ",\n    ".join(rows) + "};")
 
 
-def best_fit(columns, y, rounds=200):
-    """The coefficients with the smallest largest error, by Lawson's weights."""
-    weights = np.ones(len(y))
-    for _ in range(rounds):
-        root = np.sqrt(weights)
-        terms = np.linalg.lstsq(columns * root[:, None], y * root, rcond=None)[0]
-        weights *= np.abs(columns @ terms - y)
-        weights /= weights.sum()
-    return terms
-
-
-def fit_gelu(end=4.1, intervals=32):
-    half = intervals // 2
-    width = end / (half - 1)
+def fit_phi(end=4.2, intervals=32):
+    width = end / (intervals / 2 - 0.5)  # the last interval ends at `end`
     terms = []
     for i in range(intervals):
         # In the order of the index's low five bits: 0 ... 15, then -16 ... -1.
-        number = i if i < half else i - intervals
-        if number in (half - 1, -half):
-            terms.append([0, 1 if number > 0 else 0, 0])  # x and 0, whatever x is
-            continue
-        x = np.linspace(width * number, width * (number + 1), 401)
-        powers = np.stack([np.ones_like(x), x, x * x], axis=1)
-        first = 1 if number in (0, -1) else 0  # exactly 0 at 0, so that small x have a small error
-        terms.append([0] * first + list(best_fit(powers[:, first:], x * phi(x))))
+        middle = width * (i if i < intervals // 2 else i - intervals)
+        x = chebyshev_nodes(middle - width / 2, middle + width / 2, 3)
+        terms.append(np.polynomial.polynomial.polyfit(x, phi(x), 2))
     terms = np.float32(terms)
     x = np.linspace(-6, 6, 1200001).astype(np.float32)
-    index = np.clip(np.floor(x / np.float32(width)), -half, half - 1).astype(int) % intervals
+    index = np.rint(x / np.float32(width)).astype(int) % intervals
     c = terms[index].astype(np.float64)
-    error = np.max(np.abs(c[:, 0] + x * (c[:, 1] + x * c[:, 2]) - x * phi(x.astype(np.float64))))
-    print(f"// GELU: error at most {error:.2g}; 1 / width {1 / width:.9g}, last middle {width * (half - 0.5):.9g}")
+    fitted = c[:, 0] + x * (c[:, 1] + x * c[:, 2])
+    fitted[x <= -end], fitted[x >= end] = 0, 1
+    exact = phi(x.astype(np.float64))
+    print(f"// Phi: error of x Phi(x) at most {np.max(np.abs(x * (fitted - exact))):.2g}; 1 / width {1 / width:.9g}")
     for power in range(3):
-        show(f"kGelu{power}[32]", terms[:, power])
+        show(f"kPhi{power}[32]", terms[:, power])
 
 
 def fit_exp2(steps=16):
@@ -72,5 +60,5 @@ def fit_exp2(steps=16):
     show("kExp2Slopes[16]", slope * powers)
 
 
-fit_gelu()
+fit_phi()
 fit_exp2()

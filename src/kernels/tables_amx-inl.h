@@ -21,58 +21,51 @@ namespace {
 
 #if TILEWISE_BESIDE_TILES
 
-/// GELU = q0 + x (q1 + x q2) in 32 intervals; they begin at 0 to 15, then -16 to -1 times the
-/// width. The outer two are the tails x and 0.
-alignas(64) constexpr float kGelu0[32] = {
-    0.0f,           -0.00479923189f, -0.0333580449f,  -0.10371767f,
-    -0.211457491f,  -0.326036364f,   -0.407517463f,   -0.429431975f,
-    -0.390824258f,  -0.312239617f,   -0.221446753f,   -0.140562028f,
-    -0.0803408995f, -0.0415444523f,  -0.0195072684f,  0.0f,
-    0.0f,           -0.0195072684f,  -0.0415444523f,  -0.0803408995f,
-    -0.140562028f,  -0.221446753f,   -0.312239617f,   -0.390824258f,
-    -0.429431975f,  -0.407517463f,   -0.326036364f,   -0.211457491f,
-    -0.10371767f,   -0.0333580449f,  -0.00479923189f, 0.0f};
-alignas(64) constexpr float kGelu1[32] = {
-    0.50091666f,   0.533486724f,  0.636366665f,    0.807686687f,  1.00551653f,
-    1.17442226f,   1.27497387f,   1.29870725f,     1.26379371f,   1.19998169f,
-    1.13345373f,   1.07950723f,   1.04266298f,     1.02074218f,   1.00917625f,
-    1.0f,          0.0f,          -0.00917628035f, -0.02074215f,  -0.0426629372f,
-    -0.079507269f, -0.133453757f, -0.199981645f,   -0.263793707f, -0.298707277f,
-    -0.274973899f, -0.174422234f, -0.00551655283f, 0.192313328f,  0.363633305f,
-    0.466513306f,  0.49908334f};
-alignas(64) constexpr float kGelu2[32] = {
-    0.391042769f,   0.334939003f,   0.241834313f,    0.137309849f,    0.0463814549f,
-    -0.0159147978f, -0.0469502024f, -0.0533712618f,  -0.0454766825f,  -0.0325193629f,
-    -0.020329915f,  -0.0113334553f, -0.00569719588f, -0.00260042725f, -0.00108274538f,
-    0.0f,           0.0f,           -0.00108274538f, -0.00260042725f, -0.00569719588f,
-    -0.0113334553f, -0.020329915f,  -0.0325193629f,  -0.0454766825f,  -0.0533712618f,
-    -0.0469502024f, -0.0159147978f, 0.0463814549f,   0.137309849f,    0.241834313f,
-    0.334939003f,   0.391042769f};
-constexpr float kGeluIntervalsPerUnit = 3.65853659f;
-constexpr float kGeluOuterMiddle = 4.23666667f;
+/// Phi(x) = p0 + x (p1 + x p2) in 32 intervals; their middles are 0 to 15, then -16 to -1 times
+/// the width.
+alignas(64) constexpr float kPhi0[32] = {
+    0.5f,           0.498996615f,  0.492369592f,  0.482195467f,  0.479509234f,   0.498111784f,
+    0.545845091f,   0.619688988f,  0.707453966f,  0.793951333f,  0.867234945f,   0.921715379f,
+    0.957720339f,   0.979062498f,  0.990481853f,  0.996023655f,  0.00152816414f, 0.0039763716f,
+    0.00951813441f, 0.0209375061f, 0.0422796421f, 0.0782846287f, 0.132765025f,   0.206048638f,
+    0.292546064f,   0.380311012f,  0.454154938f,  0.501888216f,  0.520490766f,   0.517804563f,
+    0.507630408f,   0.501003385f};
+alignas(64) constexpr float kPhi1[32] = {
+    0.398028791f,  0.411887258f,  0.444751203f,  0.475411683f,   0.481740981f,    0.451728284f,
+    0.387921154f,  0.304093212f,  0.217600316f,  0.14231357f,    0.0852081105f,   0.0467825308f,
+    0.0235894918f, 0.0109389033f, 0.0046704784f, 0.00183790713f, 0.000667178014f, 0.00183790713f,
+    0.0046704784f, 0.0109389033f, 0.0235894918f, 0.0467825308f,  0.0852081105f,   0.14231357f,
+    0.217600316f,  0.304093212f,  0.387921154f,  0.451728284f,   0.481740981f,    0.475411683f,
+    0.444751203f,  0.411887258f};
+alignas(64) constexpr float kPhi2[32] = {
+    8.93024465e-15f,  -0.0519274063f,  -0.0930475816f,  -0.116214536f,   -0.119908214f,
+    -0.10779392f,     -0.0864562541f,  -0.0626541153f,  -0.0413364731f,  -0.0249495804f,
+    -0.0138223972f,   -0.00704569742f, -0.0033101351f,  -0.00143524515f, -0.000574928825f,
+    -0.000212944069f, 7.29738604e-05f, 0.000212944069f, 0.000574928825f, 0.00143524515f,
+    0.0033101351f,    0.00704569742f,  0.0138223972f,   0.0249495804f,   0.0413364731f,
+    0.0626541153f,    0.0864562541f,   0.10779392f,     0.119908214f,    0.116214536f,
+    0.0930475816f,    0.0519274063f};
+constexpr float kPhiEnd = 4.2f;
+constexpr float kPhiIntervalsPerUnit = 3.69047619f;
 
 HWY_INLINE __m512 look_up(const float (&table)[32], __m512i index) {
   return _mm512_permutex2var_ps(_mm512_load_ps(table), index, _mm512_load_ps(table + 16));
 }
 
-/// x Phi(x), absolute error at most 9e-5; x for x >= 4.1, 0 for x < -4.1, NaN for NaN and
+/// x Phi(x), absolute error at most 6e-5; x for x >= 4.2, 0 for x <= -4.2, NaN for NaN and
 /// -infinity.
 template <class D, class V>
 HWY_INLINE V gelu_beside_tiles(D, V v) {
   const __m512 x = v.raw;
-  // The smaller magnitude with the sign of x: what lies beyond the table falls into its outer
-  // intervals.
-  constexpr int kSmallerMagnitude = 2;
-  const __m512 inside = _mm512_range_ps(x, _mm512_set1_ps(kGeluOuterMiddle), kSmallerMagnitude);
   // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits; the shuffles look at five
   // of them.
-  const __m512i interval = _mm512_castps_si512(_mm512_fmadd_round_ps(
-      inside, _mm512_set1_ps(kGeluIntervalsPerUnit), _mm512_set1_ps(12582912.0f),
-      _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
-  // The slope takes the bounded x, so that infinity meets no zero of the tables.
-  const __m512 slope =
-      _mm512_fmadd_ps(look_up(kGelu2, interval), inside, look_up(kGelu1, interval));
-  return V{_mm512_fmadd_ps(slope, x, look_up(kGelu0, interval))};
+  const __m512i interval = _mm512_castps_si512(
+      _mm512_fmadd_ps(x, _mm512_set1_ps(kPhiIntervalsPerUnit), _mm512_set1_ps(12582912.0f)));
+  const __mmask16 above_low = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-kPhiEnd), _CMP_NLE_UQ);
+  const __mmask16 beyond_high = _mm512_cmp_ps_mask(x, _mm512_set1_ps(kPhiEnd), _CMP_GE_OQ);
+  const __m512 slope = _mm512_fmadd_ps(look_up(kPhi2, interval), x, look_up(kPhi1, interval));
+  const __m512 inside = _mm512_maskz_fmadd_ps(above_low, slope, x, look_up(kPhi0, interval));
+  return V{_mm512_mul_ps(x, _mm512_mask_mov_ps(inside, beyond_high, _mm512_set1_ps(1.0f)))};
 }
 
 /// 2^(j/16) times the line through 2^f that fits best for |f| <= 1/32.
