@@ -257,6 +257,9 @@ def main(arguments):
         done = "the symbol check notices what it should"
     elif len(arguments) > 1:
         commands, *libraries = map(pathlib.Path, arguments)
+        for path in (commands, *libraries):
+            if not path.exists():
+                raise SystemExit(f"{path} does not exist: build it first")
         problems, seen = check_objects(libraries, objdump)
         problems += check_names(json.loads(commands.read_text()))
         done = f"{seen} objects with an instruction set of their own keep to themselves"

@@ -43,7 +43,8 @@ Result<const model::Task*> find_task(const CalibrateFlag& flag, const model::Mod
   return not_found({.what = "The model has no such task",
                     .where = "--calibrate",
                     .expected = names,
-                    .found = flag.task});
+                    .found = flag.task,
+                    .remedy = "Name one of the model's tasks: --calibrate TASK=ROWS"});
 }
 
 Status no_rows(const CalibrateFlag& flag, const model::Task& task, const CalibrationRows& rows) {

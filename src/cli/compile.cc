@@ -1,6 +1,7 @@
 // tilewise compile FOLDER -o MODEL.tw: a checkpoint becomes one file that every processor can run.
 #include "compile/compile.h"
 
+#include <algorithm>
 #include <memory>
 
 #include <fmt/format.h>
@@ -45,6 +46,13 @@ Result<std::vector<CalibrateFlag>> parse_calibrations(const CompileFlags& flags)
   std::vector<CalibrateFlag> parsed;
   for (const std::string& text : flags.calibrate) {
     TILEWISE_ASSIGN_OR_RETURN(CalibrateFlag flag, parse_calibrate(text));
+    if (std::ranges::find(parsed, flag.task, &CalibrateFlag::task) != parsed.end()) {
+      return invalid_argument({.what = "a task is calibrated twice",
+                               .where = "--calibrate",
+                               .expected = "one file of rows a task",
+                               .found = text,
+                               .remedy = "Put the rows of " + flag.task + " into one file"});
+    }
     parsed.push_back(std::move(flag));
   }
   return parsed;

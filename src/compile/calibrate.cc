@@ -80,6 +80,7 @@ class Calibrator {
     InputCollector collector(draft_, token_count());
     TILEWISE_ASSIGN_OR_RETURN(
         exact_, simulation_.run(tokens_, [&](const auto& input) { collector.add(input); }));
+    TILEWISE_RETURN_IF_ERROR(check_finite());
     choose_inputs(collector.take());
     TILEWISE_ASSIGN_OR_RETURN(std::vector<double> errors, errors_without({}));
     if (!is_small(errors)) {
@@ -93,6 +94,21 @@ class Calibrator {
     return std::accumulate(
         tokens_.begin(), tokens_.end(), int64_t{0},
         [](int64_t sum, const TaskTokens& task) { return sum + task.offsets.back(); });
+  }
+
+  /// Errors against something that is no number would look small.
+  Status check_finite() const {
+    for (size_t t = 0; t < exact_.size(); ++t) {
+      if (std::ranges::all_of(exact_[t], [](float value) { return std::isfinite(value); }))
+        continue;
+      const std::string& name = draft_.metadata.tasks[tokens_[t].task].task.name;
+      return invalid_input(
+          {.what = "The model's own outputs are infinite or not a number",
+           .where = fmt::format("calibration rows of task {}", name),
+           .expected = "finite outputs in fp32",
+           .remedy = "Train the checkpoint again, or compile without calibration"});
+    }
+    return {};
   }
 
   bool is_small(const std::vector<double>& errors) const {

@@ -40,7 +40,8 @@ Result<int32_t> find_task(const artifact::Metadata& metadata, const std::string&
   return invalid_argument({.what = "The model has no such task to calibrate with",
                            .where = "calibration",
                            .expected = fmt::format("{}", fmt::join(names, ", ")),
-                           .found = name});
+                           .found = name,
+                           .remedy = "Name one of the model's tasks"});
 }
 
 /// All rows that fit the task.

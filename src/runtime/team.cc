@@ -75,16 +75,18 @@ Result<std::unique_ptr<Team>> Team::create(int32_t size, std::span<const int32_t
   return team;
 }
 
+// notify_all looks for sleepers after the change: only with the strongest order is none missed by
+// the letter of the memory model.
 Team::~Team() {
   is_closing_.store(true, std::memory_order_relaxed);
-  runs_.fetch_add(1, std::memory_order_release);
+  runs_.fetch_add(1, std::memory_order_seq_cst);
   runs_.notify_all();
   for (std::thread& thread : threads_) thread.join();
 }
 
 void Team::run_program() {
   if (size_ > 1) {
-    runs_.fetch_add(1, std::memory_order_release);
+    runs_.fetch_add(1, std::memory_order_seq_cst);
     runs_.notify_all();
   }
   call_(program_, Member(*this, 0));

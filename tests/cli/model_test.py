@@ -171,7 +171,7 @@ class Int8(TestCase):
         self.refused(WRONG_COMMAND_LINE, "--calibrate", f"intent={rows}", precision="bf16", says=["only int8", "--precision int8"])
         self.refused(WRONG_COMMAND_LINE, "--calibrate", str(rows), says=["TASK=ROWS"])
         self.refused(WRONG_COMMAND_LINE, "--calibrate", "intent=", says=["TASK=ROWS"])
-        self.refused(WRONG_COMMAND_LINE, "--calibrate", f"intent={rows}", "--calibrate", f"intent={rows}", says=["each task once", "intent"])
+        self.refused(WRONG_COMMAND_LINE, "--calibrate", f"intent={rows}", "--calibrate", f"intent={rows}", says=["a task is calibrated twice", "intent"])
         self.refused(BAD_INPUT, "--calibrate", f"intents={rows}", says=["no such task", "found intents", "duplicate, intent"])
         self.refused(BAD_INPUT, "--calibrate", f"intent={self.folder / 'nowhere'}", says=["nowhere"])
         self.refused(BAD_INPUT, "--calibrate", f"intent={self.write('empty.jsonl', b'')}", says=["no row to calibrate with", "an empty file"])
