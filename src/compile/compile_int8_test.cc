@@ -319,6 +319,18 @@ TEST_F(CompileInt8Test, CalibrationsThatCannotBe) {
               HasSubstr("Only int8 is calibrated"));
 }
 
+TEST_F(CompileInt8Test, AModelThatOverflowsCannotBeCalibrated) {
+  model::Model model = synthetic_model();
+  for (model::LayerWeights& layer : model.weights.layers) {
+    for (float& weight : layer.ffn_up.weight.values) weight *= 1e30f;
+    for (float& weight : layer.ffn_down.weight.values) weight *= 1e30f;
+  }
+  const auto report = compile(std::move(model), int8({texts(4)}), path());
+  ASSERT_FALSE(report.ok());
+  EXPECT_THAT(report.status().message(),
+              AllOf(HasSubstr("not a number"), HasSubstr("task intent")));
+}
+
 TEST_F(CompileInt8Test, PassesAreReportedInOrder) {
   const auto report = compile(synthetic_model(), int8({texts(4)}), path());
   ASSERT_TRUE(report.ok());
