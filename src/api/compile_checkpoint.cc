@@ -3,17 +3,15 @@
 #include <utility>
 
 #include "compile/compile.h"
+#include "model/task.h"
 
 namespace tilewise::api {
 namespace {
 
 Result<model::Precision> parse_precision(const std::string& name) {
-  using enum model::Precision;
-  for (const auto precision : {bf16, int8, fp32}) {
-    if (name == name_of(precision)) return precision;
-  }
-  return invalid_argument(
-      {"The precision is not known", "CompileOptions::precision", "bf16, int8 or fp32", name, ""});
+  if (const auto precision = model::parse_name<model::Precision>(name)) return *precision;
+  return invalid_argument({"The precision is not known", "CompileOptions::precision",
+                           "bf16, int8 or fp32", name, "Choose one of them"});
 }
 
 }  // namespace

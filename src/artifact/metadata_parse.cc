@@ -266,9 +266,7 @@ model::Provenance read_provenance(const element& value, std::string where, Statu
 
 Precision read_precision(ObjectReader& in) {
   const std::string name = in.text("precision");
-  for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8}) {
-    if (name == name_of(precision)) return precision;
-  }
+  if (const auto precision = model::parse_name<Precision>(name)) return *precision;
   in.fail(in.path("precision"), "\"fp32\", \"bf16\" or \"int8\"", json_text(name));
   return Precision::fp32;
 }

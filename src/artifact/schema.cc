@@ -124,6 +124,18 @@ std::vector<LinearLayer> linear_layers(const EncoderSpec& spec) {
   return layers;
 }
 
+double int8_share(const Metadata& metadata) {
+  double all = 0;
+  double int8 = 0;
+  const auto layers = linear_layers(metadata.spec);
+  for (size_t i = 0; i < metadata.linears.size(); ++i) {
+    const auto size = static_cast<double>(layers[i].outputs * layers[i].inputs);
+    all += size;
+    if (metadata.linears[i].precision == model::Precision::int8) int8 += size;
+  }
+  return all > 0 ? int8 / all : 0;
+}
+
 std::vector<TensorSpec> tensor_specs(const Metadata& metadata) {
   SpecList list(metadata);
   list.embeddings();

@@ -33,6 +33,9 @@ std::vector<LinearLayer> linear_layers(const model::EncoderSpec& spec);
 /// Longest input of an int8 layer: 255 * 127 * 65536 < 2^31, so its sums are exact.
 inline constexpr int64_t kMaxInt8Inputs = 65536;
 
+/// The share of the linear layers' arithmetic that runs in int8: 0 to 1.
+double int8_share(const Metadata& metadata);
+
 /// What the metadata call for beside the tokenizer, in the order in which they lie in the file.
 /// For metadata that validate() accepts.
 std::vector<TensorSpec> tensor_specs(const Metadata& metadata);

@@ -11,6 +11,7 @@
 #include "cli/calibration_rows.h"
 #include "cli/precision_report.h"
 #include "cli/verbs.h"
+#include "model/task.h"
 
 namespace tilewise::cli {
 namespace {
@@ -24,14 +25,12 @@ struct CompileFlags {
 };
 
 Result<model::Precision> parse_precision(const std::string& name) {
-  using enum model::Precision;
-  for (const auto precision : {bf16, int8, fp32}) {
-    if (name == name_of(precision)) return precision;
-  }
+  if (const auto precision = model::parse_name<model::Precision>(name)) return *precision;
   return invalid_argument({.what = "unknown precision",
                            .where = "--precision",
                            .expected = "bf16, int8 or fp32",
-                           .found = name});
+                           .found = name,
+                           .remedy = "Choose one of them"});
 }
 
 /// What the command line says, before anything is read.

@@ -25,24 +25,12 @@ std::string describe_totals(const Metadata& metadata) {
   const auto layers =
       std::ranges::count(metadata.linears, Precision::int8, &LinearPrecision::precision);
   std::string text = fmt::format("{} of {} linear layers, {:.1f} % of their arithmetic", layers,
-                                 metadata.linears.size(), 100 * int8_share(metadata));
+                                 metadata.linears.size(), 100 * artifact::int8_share(metadata));
   if (metadata.calibration.empty()) text += "; not calibrated, so errors are not known";
   return text;
 }
 
 }  // namespace
-
-double int8_share(const Metadata& metadata) {
-  double all = 0;
-  double int8 = 0;
-  const auto layers = artifact::linear_layers(metadata.spec);
-  for (size_t i = 0; i < metadata.linears.size(); ++i) {
-    const auto size = static_cast<double>(layers[i].outputs * layers[i].inputs);
-    all += size;
-    if (metadata.linears[i].precision == Precision::int8) int8 += size;
-  }
-  return all > 0 ? int8 / all : 0;
-}
 
 std::vector<std::string> describe_int8(const Metadata& metadata) {
   if (metadata.precision != Precision::int8) return {};
@@ -74,8 +62,9 @@ void write_int8(const Metadata& metadata, JsonWriter& json) {
     value ? json.float32(*value) : json.null();
   };
   json.key("int8_share");
-  metadata.precision == Precision::int8 ? json.float32(static_cast<float>(int8_share(metadata)))
-                                        : json.null();
+  metadata.precision == Precision::int8
+      ? json.float32(static_cast<float>(artifact::int8_share(metadata)))
+      : json.null();
   json.key("linears").begin_array();
   for (const LinearPrecision& linear : metadata.linears) {
     json.begin_object().key("layer").string(linear.layer);

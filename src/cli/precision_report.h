@@ -9,9 +9,6 @@
 
 namespace tilewise::cli {
 
-/// The share of the linear layers' arithmetic that runs in int8: 0 to 1.
-double int8_share(const artifact::Metadata& metadata);
-
 /// A few lines, without line ends: the totals, a table of the layers, and what calibrated them.
 /// Empty for models of another precision.
 std::vector<std::string> describe_int8(const artifact::Metadata& metadata);

@@ -17,23 +17,7 @@ namespace {
 
 using model::Precision;
 
-class Int8Test : public testing::TestWithParam<const Int8KernelSet*> {
- protected:
-  void SetUp() override {
-    if (!supports(cpu_features(), set().isa)) {
-      GTEST_SKIP() << "this CPU does not run the instruction set " << name_of(set().isa);
-    }
-    set().begin_pass();
-    in_pass_ = true;
-  }
-  void TearDown() override {
-    if (in_pass_) set().end_pass();
-  }
-  static const Int8KernelSet& set() { return *GetParam(); }
-
- private:
-  bool in_pass_ = false;
-
+class Int8Test : public SetTest<Int8KernelSet> {
  protected:
   static Matrix run(const Int8Layer& layer, const QuantizedRows& input, Fused fused,
                     int32_t zero_point) {

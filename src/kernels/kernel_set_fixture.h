@@ -17,8 +17,10 @@ inline std::string test_name(const KernelSet& set) {
   return std::string(name_of(set.precision)) + "_" + name_of(set.isa);
 }
 
-/// Skips sets that this CPU cannot run, by name; the test runs inside a pass.
-class KernelSetTest : public testing::TestWithParam<const KernelSet*> {
+/// Skips sets that this CPU cannot run, by name; the test runs inside a pass. `Set`: KernelSet or
+/// Int8KernelSet.
+template <class Set>
+class SetTest : public testing::TestWithParam<const Set*> {
  protected:
   void SetUp() override {
     if (!supports(cpu_features(), set().isa)) {
@@ -30,11 +32,15 @@ class KernelSetTest : public testing::TestWithParam<const KernelSet*> {
   void TearDown() override {
     if (in_pass_) set().end_pass();
   }
-  static const KernelSet& set() { return *GetParam(); }
-  static bool is_bf16() { return set().precision == model::Precision::bf16; }
+  static const Set& set() { return *SetTest::GetParam(); }
 
  private:
   bool in_pass_ = false;
+};
+
+class KernelSetTest : public SetTest<KernelSet> {
+ protected:
+  static bool is_bf16() { return set().precision == model::Precision::bf16; }
 };
 
 inline std::vector<const KernelSet*> all_sets() {

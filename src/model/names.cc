@@ -1,12 +1,14 @@
 #include <array>
 #include <string_view>
 
+#include "model/precision.h"
 #include "model/task.h"
 
 namespace tilewise::model {
 namespace {
 
 // One list of names per enum, in the order of its enumerators: both directions read it.
+constexpr std::array kPrecisions = {"fp32", "bf16", "int8"};
 constexpr std::array kTaskKinds = {"binary", "multiclass", "multilabel", "regression", "embedding"};
 constexpr std::array kInputKinds = {"text", "pair"};
 constexpr std::array kTruncations = {"longest_first", "only_first", "only_second"};
@@ -33,6 +35,12 @@ const char* name_of(Activation activation) {
   return kActivations.at(static_cast<size_t>(activation));
 }
 
+const char* name_of(Precision precision) { return kPrecisions.at(static_cast<size_t>(precision)); }
+
+template <>
+std::optional<Precision> parse_name(const std::string& name) {
+  return find_name<Precision>(kPrecisions, name);
+}
 template <>
 std::optional<TaskKind> parse_name(const std::string& name) {
   return find_name<TaskKind>(kTaskKinds, name);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/encoder_spec.h"
+#include "model/precision.h"
 
 namespace tilewise::model {
 
@@ -86,6 +87,8 @@ const char* name_of(Activation activation);
 /// The inverse; nullopt for a name that does not exist.
 template <class Enum>
 std::optional<Enum> parse_name(const std::string& name);
+template <>
+std::optional<Precision> parse_name(const std::string& name);
 template <>
 std::optional<TaskKind> parse_name(const std::string& name);
 template <>

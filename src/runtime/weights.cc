@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "artifact/schema.h"
 #include "artifact/tensor_names.h"
 #include "kernels/int8.h"
 #include "kernels/pack.h"
@@ -14,6 +15,9 @@ using artifact::Artifact;
 using artifact::DataType;
 using artifact::Layout;
 using model::Precision;
+
+// So a reader has refused longer sums before they are bound.
+static_assert(artifact::kMaxInt8Inputs == kernels::kMaxInt8K);
 
 DataType data_type(Precision precision) {
   switch (precision) {
@@ -86,13 +90,6 @@ class Binder {
     if (entry.is_smoothed) int8.smooth = floats(entry.layer + ".smooth", linear.k);
     int8.is_symmetric = !entry.input_floor;
     int8.floor = entry.input_floor.value_or(0.0F);
-    if (linear.k > kernels::kMaxInt8K) {
-      fail(unsupported({.what = "an int8 layer has more inputs than its sums can hold",
-                        .where = artifact_.name() + ": " + entry.layer,
-                        .expected = "at most " + std::to_string(kernels::kMaxInt8K),
-                        .found = std::to_string(linear.k),
-                        .remedy = "Compile the checkpoint with --precision bf16"}));
-    }
     return int8;
   }
 
