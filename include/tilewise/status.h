@@ -10,7 +10,8 @@
 
 namespace tilewise {
 
-/// What kind of failure; base/status.h maps each kind to a process exit code.
+/// What kind of failure; base/status.h maps each kind to a process exit code and to the codes of HTTP
+/// and gRPC.
 enum class StatusCode {
   ok,
   invalid_argument,     ///< the caller's request is wrong (flag, task name, option)
@@ -21,6 +22,12 @@ enum class StatusCode {
   io_error,             ///< reading or writing failed (disk full, permission, device)
   interrupted,          ///< stopped on request; run again to resume
   internal,             ///< a promise of tilewise itself was broken
+  overloaded,           ///< the work cannot be done in time now; later it can
+  deadline_exceeded,    ///< the time that the caller gave was over before the work was done
+  cancelled,            ///< the caller has gone or no longer wants it
+  unavailable,          ///< not ready, or about to stop
+  unauthenticated,      ///< the caller has not shown that it may ask
+  too_large,            ///< more than a limit allows
 };
 
 /// The five answers that every error message owes its reader. Empty fields are left out of the

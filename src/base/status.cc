@@ -24,25 +24,47 @@ std::string Status::message() const {
 
 std::string errno_text(int error) { return std::generic_category().message(error); }
 
-int exit_code(const Status& status) {
-  switch (status.code()) {
-    case StatusCode::ok:
-      return 0;
-    case StatusCode::invalid_argument:
-      return 2;
-    case StatusCode::invalid_input:
-    case StatusCode::unsupported:
-    case StatusCode::not_found:
-      return 3;
-    case StatusCode::unavailable_machine:
-      return 4;
-    case StatusCode::interrupted:
-      return 5;
-    case StatusCode::io_error:
-    case StatusCode::internal:
-      return 1;
+namespace {
+
+/// What a code is called elsewhere.
+struct Names {
+  StatusCode code;
+  const char* name;
+  int exit;
+  int http;
+  int grpc;
+};
+
+constexpr Names kNames[] = {
+    {StatusCode::ok, "ok", 0, 200, 0},
+    {StatusCode::invalid_argument, "invalid_argument", 2, 400, 3},
+    {StatusCode::invalid_input, "invalid_input", 3, 400, 3},
+    {StatusCode::unsupported, "unsupported", 3, 501, 12},
+    {StatusCode::not_found, "not_found", 3, 404, 5},
+    {StatusCode::unavailable_machine, "unavailable_machine", 4, 500, 13},
+    {StatusCode::io_error, "io_error", 1, 500, 13},
+    {StatusCode::interrupted, "interrupted", 5, 503, 14},
+    {StatusCode::internal, "internal", 1, 500, 13},
+    {StatusCode::overloaded, "overloaded", 1, 429, 8},
+    {StatusCode::deadline_exceeded, "deadline_exceeded", 1, 504, 4},
+    {StatusCode::cancelled, "cancelled", 1, 499, 1},
+    {StatusCode::unavailable, "unavailable", 1, 503, 14},
+    {StatusCode::unauthenticated, "unauthenticated", 1, 401, 16},
+    {StatusCode::too_large, "too_large", 1, 413, 8},
+};
+
+const Names& names_of(StatusCode code) {
+  for (const Names& names : kNames) {
+    if (names.code == code) return names;
   }
-  return 1;
+  return kNames[static_cast<size_t>(StatusCode::internal)];
 }
+
+}  // namespace
+
+int exit_code(const Status& status) { return names_of(status.code()).exit; }
+int http_status(StatusCode code) { return names_of(code).http; }
+int grpc_status(StatusCode code) { return names_of(code).grpc; }
+const char* name_of(StatusCode code) { return names_of(code).name; }
 
 }  // namespace tilewise

@@ -6,10 +6,10 @@
 #include "base/log.h"
 #include "batch/job.h"
 #include "cli/flags.h"
-#include "cli/json.h"
 #include "cli/process.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
+#include "rows/json_writer.h"
 
 namespace tilewise::cli {
 namespace {
@@ -25,7 +25,7 @@ struct BatchFlags {
 
 std::string to_json(const engine::Engine& engine, const batch::Progress& progress,
                     const BatchFlags& flags, const std::string& tasks) {
-  JsonWriter json;
+  rows::JsonWriter json;
   json.begin_object().key("task").string(tasks);
   json.key("precision")
       .string(name_of(engine.metadata().precision))

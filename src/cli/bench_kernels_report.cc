@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "cli/bench_kernels.h"
-#include "cli/json.h"
+#include "rows/json_writer.h"
 
 namespace tilewise::cli {
 namespace {
@@ -27,7 +27,7 @@ std::string runs_on(model::Precision precision, Isa isa) {
 // ---------------------------------------------------------------------------------------------------------------------
 // JSON
 
-void write_peaks(const std::vector<PeakLine>& peaks, JsonWriter& json) {
+void write_peaks(const std::vector<PeakLine>& peaks, rows::JsonWriter& json) {
   json.key("peaks").begin_array();
   for (const PeakLine& line : peaks) {
     json.begin_object().key("precision").string(name_of(line.precision));
@@ -44,7 +44,7 @@ void write_peaks(const std::vector<PeakLine>& peaks, JsonWriter& json) {
   json.end_array();
 }
 
-void write_bandwidths(const KernelBenchReport& report, JsonWriter& json) {
+void write_bandwidths(const KernelBenchReport& report, rows::JsonWriter& json) {
   json.key("bandwidths").begin_array();
   for (const BandwidthLine& line : report.bandwidths) {
     json.begin_object().key("level").string(line.level);
@@ -61,7 +61,7 @@ void write_bandwidths(const KernelBenchReport& report, JsonWriter& json) {
   json.end_array();
 }
 
-void write_kernel(const KernelLine& line, JsonWriter& json) {
+void write_kernel(const KernelLine& line, rows::JsonWriter& json) {
   const CaseInfo& info = line.info;
   json.begin_object().key("model").string(line.model).key("kernel").string(info.kernel);
   if (!info.layer.empty()) json.key("layer").string(info.layer);
@@ -81,7 +81,7 @@ void write_kernel(const KernelLine& line, JsonWriter& json) {
   json.key("checked").string(info.check).end_object();
 }
 
-void write_pass(const PassLine& line, JsonWriter& json) {
+void write_pass(const PassLine& line, rows::JsonWriter& json) {
   const BenchReport& report = line.report;
   const Quartiles pass = quartiles(report.measured.latencies);
   json.begin_object().key("sequences").integer(line.sequences);
@@ -191,7 +191,7 @@ void append_pass(const PassLine& line, std::string& text) {
 }  // namespace
 
 std::string to_json(const KernelBenchReport& report) {
-  JsonWriter json;
+  rows::JsonWriter json;
   json.begin_object().key("cpu").string(report.cpu);
   json.key("clock_ghz").number(report.clock ? *report.clock * 1e-9 : kNone);
   json.key("seconds").number(report.seconds);

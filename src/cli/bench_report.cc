@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "cli/json.h"
+#include "rows/json_writer.h"
 
 namespace tilewise::cli {
 namespace {
@@ -84,7 +84,7 @@ double BenchReport::median_share_of_peak() const {
   return core_seconds(measured.flops, peaks) / passes / (median * replicas * cores_per_replica);
 }
 
-void write_stages(const runtime::StageTimes& stages, JsonWriter& json) {
+void write_stages(const runtime::StageTimes& stages, rows::JsonWriter& json) {
   json.begin_object();
   for (const Stage& stage : kStages) json.key(stage.name).number(stages.*stage.seconds * 1e3);
   json.end_object();
@@ -93,7 +93,7 @@ void write_stages(const runtime::StageTimes& stages, JsonWriter& json) {
 std::string to_json(const BenchReport& report) {
   const Measurement& measured = report.measured;
   const Percentiles latency = percentiles(measured.latencies);
-  JsonWriter json;
+  rows::JsonWriter json;
   json.begin_object().key("scenario").string(report.scenario).key("task").string(report.task);
   json.key("precision")
       .string(report.precision)

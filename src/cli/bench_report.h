@@ -5,7 +5,7 @@
 #include <string>
 
 #include "cli/bench_scenarios.h"
-#include "cli/json.h"
+#include "rows/json_writer.h"
 
 namespace tilewise::cli {
 
@@ -45,7 +45,7 @@ Quartiles quartiles(std::vector<double> values);
 std::string to_json(const BenchReport& report);
 
 /// {"embed":0.01,...}
-void write_stages(const runtime::StageTimes& stages, JsonWriter& json);
+void write_stages(const runtime::StageTimes& stages, rows::JsonWriter& json);
 
 std::string describe(const BenchReport& report);
 

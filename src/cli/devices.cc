@@ -7,8 +7,8 @@
 #include "base/isa.h"
 #include "base/topology.h"
 #include "cli/flags.h"
-#include "cli/json.h"
 #include "cli/verbs.h"
+#include "rows/json_writer.h"
 #include "runtime/kernel_choice.h"
 
 namespace tilewise::cli {
@@ -74,7 +74,7 @@ std::string describe(const Report& report) {
 
 std::string to_json(const Report& report) {
   const Topology& topology = report.topology;
-  JsonWriter json;
+  rows::JsonWriter json;
   json.begin_object().key("cpu").string(report.cpu.name).key("cores").begin_array();
   for (const Core& core : topology.cores) {
     json.begin_object().key("cpu").integer(core.cpu).key("siblings").begin_array();

@@ -7,9 +7,9 @@
 
 #include "artifact/reader.h"
 #include "cli/flags.h"
-#include "cli/json.h"
 #include "cli/precision_report.h"
 #include "cli/verbs.h"
+#include "rows/json_writer.h"
 #include "runtime/kernel_choice.h"
 
 namespace tilewise::cli {
@@ -99,7 +99,7 @@ std::string describe(const Artifact& artifact, const std::string& isa) {
   return text;
 }
 
-void write_task(const TaskEntry& entry, JsonWriter& json) {
+void write_task(const TaskEntry& entry, rows::JsonWriter& json) {
   const model::Task& task = entry.task;
   json.begin_object().key("name").string(task.name).key("kind").string(name_of(task.kind));
   json.key("input").string(name_of(task.input)).key("pooling").string(name_of(task.pooling));
@@ -126,7 +126,7 @@ void write_task(const TaskEntry& entry, JsonWriter& json) {
   json.end_object();
 }
 
-void write_spec(const model::EncoderSpec& spec, JsonWriter& json) {
+void write_spec(const model::EncoderSpec& spec, rows::JsonWriter& json) {
   json.begin_object().key("family").string(spec.family).key("vocab_size").integer(spec.vocab_size);
   json.key("hidden")
       .integer(spec.hidden)
@@ -147,7 +147,7 @@ void write_spec(const model::EncoderSpec& spec, JsonWriter& json) {
 
 std::string to_json(const Artifact& artifact, const std::string& isa) {
   const Metadata& metadata = artifact.metadata();
-  JsonWriter json;
+  rows::JsonWriter json;
   json.begin_object()
       .key("model")
       .string(artifact.name())

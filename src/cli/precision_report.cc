@@ -57,7 +57,7 @@ std::vector<std::string> describe_int8(const Metadata& metadata) {
   return lines;
 }
 
-void write_int8(const Metadata& metadata, JsonWriter& json) {
+void write_int8(const Metadata& metadata, rows::JsonWriter& json) {
   const auto number = [&](const std::optional<float>& value) {
     value ? json.float32(*value) : json.null();
   };

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "artifact/metadata.h"
-#include "cli/json.h"
+#include "rows/json_writer.h"
 
 namespace tilewise::cli {
 
@@ -15,6 +15,6 @@ std::vector<std::string> describe_int8(const artifact::Metadata& metadata);
 
 /// The same as the keys int8_share, linears and calibration of an object that is open; null and
 /// empty arrays for models of another precision.
-void write_int8(const artifact::Metadata& metadata, JsonWriter& json);
+void write_int8(const artifact::Metadata& metadata, rows::JsonWriter& json);
 
 }  // namespace tilewise::cli

@@ -13,6 +13,7 @@
 #include "artifact/reader.h"
 #include "base/isa.h"
 #include "base/status.h"
+#include "engine/loaded_model.h"
 #include "model/row.h"
 #include "runtime/replica.h"
 #include "text/input.h"
@@ -32,10 +33,6 @@ struct Options {
 /// The level that the options or the environment force, if any. Errors: invalid_argument for a
 /// TILEWISE_ISA that is no level.
 Result<std::optional<Isa>> forced_isa(const Options& options);
-
-/// Indices into Metadata::tasks: the heads of one pass. All tasks of a set take the same input
-/// kind.
-using TaskSet = std::vector<int32_t>;
 
 struct PredictOptions {
   int32_t top = 1;  ///< labels of a multiclass answer; 0: all

@@ -1,11 +1,11 @@
-// Writes one JSON value into a string, for --json.
+// Writes one JSON value into a string.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-namespace tilewise::cli {
+namespace tilewise::rows {
 
 /// Commas and quotes are seen to; that braces match and that keys stand only in objects is the
 /// caller's part. Every call returns *this.
@@ -37,4 +37,4 @@ class JsonWriter {
   bool needs_comma_ = false;
 };
 
-}  // namespace tilewise::cli
+}  // namespace tilewise::rows

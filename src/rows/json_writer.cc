@@ -1,4 +1,4 @@
-#include "cli/json.h"
+#include "rows/json_writer.h"
 
 #include <cmath>
 #include <iterator>
@@ -7,7 +7,7 @@
 
 #include "rows/writer.h"
 
-namespace tilewise::cli {
+namespace tilewise::rows {
 
 JsonWriter& JsonWriter::key(std::string_view name) {
   separate();
@@ -60,4 +60,4 @@ void JsonWriter::separate() {
   needs_comma_ = true;
 }
 
-}  // namespace tilewise::cli
+}  // namespace tilewise::rows

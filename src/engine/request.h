@@ -1,0 +1,88 @@
+// One call of a client on its way through a Service.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "engine/engine.h"
+#include "model/row.h"
+#include "runtime/batcher.h"
+#include "text/input.h"
+
+namespace tilewise::engine {
+
+class ServedModel;
+
+/// Token ids that the client has made itself, special tokens included.
+struct TokenInput {
+  std::vector<int32_t> ids;
+  std::vector<int32_t> types;  ///< may be empty: all 0
+};
+
+/// What to do with text that is longer than the task takes.
+enum class Overlong : uint8_t {
+  refuse,
+  cut_right,  ///< the end of the text goes, as the task's truncation says
+  cut_left,   ///< its beginning goes
+};
+
+/// Where the time of a request went, in seconds.
+struct RequestTimes {
+  double tokenize = 0;
+  double queue = 0;    ///< from admission to the start of its first pass
+  double compute = 0;  ///< from there to the end of its last pass
+};
+
+/// Plain data with an owner: who fills it, submits it, and leaves it alone until `done` was called.
+/// Reusing one keeps its memory, so that a connection stops allocating. Not thread-safe.
+struct Request {
+  // What is asked.
+  std::shared_ptr<ServedModel> model;
+  TaskSet tasks;                         ///< of the model; at least one, and all read input alike
+  std::vector<model::Input> inputs;      ///< either these
+  std::vector<TokenInput> token_inputs;  ///< or these
+  bool both_orders = false;              ///< pairs: the mean of both orders
+  Overlong overlong = Overlong::refuse;
+  runtime::Priority priority = runtime::Priority::interactive;
+  Time arrival;
+  Time deadline = Time::max();
+
+  /// Called once after submit(), on the submitting thread (refused, bad, cached) or on a replica's.
+  /// Must not throw or block.
+  std::function<void(Request&)> done;
+
+  // How it went; valid in done() and after it.
+  Status status;                   ///< a bad input is named by its index: "inputs[3]"
+  double retry_after_seconds = 0;  ///< where status is `overloaded`
+  RequestTimes times;
+  int64_t tokens = 0;           ///< of all sequences
+  int64_t cached_inputs = 0;    ///< answered from the cache
+  std::vector<bool> truncated;  ///< one an input
+
+  size_t size() const { return inputs.empty() ? token_inputs.size() : inputs.size(); }
+
+  /// The raw output (logits, or the pooled vector) of tasks[task] for one input; both orders are
+  /// joined already.
+  std::span<const float> values(size_t input, size_t task) const;
+
+  /// The same as a prediction, with probabilities and labels.
+  void predict(size_t input, size_t task, const PredictOptions& options,
+               model::Prediction& prediction) const;
+
+  /// Forgets the last call but keeps the memory.
+  void clear();
+
+  // The service's own.
+  text::PackedTokens packed;
+  std::vector<std::vector<float>> outputs;  // one a task: inputs x width
+  std::vector<runtime::Work> works;
+  runtime::Job job;
+};
+
+}  // namespace tilewise::engine

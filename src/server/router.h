@@ -1,0 +1,23 @@
+// Path and method -> endpoint.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "server/exchange.h"
+
+namespace tilewise::server {
+
+struct Route {
+  const Endpoint* endpoint = nullptr;  ///< null: no endpoint has this path and method
+  bool path_exists = false;            ///< with other methods:
+  std::string allowed;                 ///< "GET, POST", for Allow
+  /// The form of errors at this path, also where there is no endpoint.
+  ErrorWriter write_error = write_plain_error;
+};
+
+/// `captures` gets what stands for {...} (percent-decoded into `decoded`, which owns the text).
+Route find_route(std::string_view method, std::string_view path,
+                 std::vector<std::string_view>& captures, std::vector<std::string>& decoded);
+
+}  // namespace tilewise::server
