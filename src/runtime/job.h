@@ -1,0 +1,78 @@
+// What the batcher is given and what it makes of it: requests as jobs, their sequences as works,
+// and passes for replicas.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "runtime/pass_time.h"
+
+namespace tilewise::runtime {
+
+enum class Priority : uint8_t { interactive, bulk };
+
+/// Works of one lane may share a pass: those of one loaded model. It must outlive its jobs. The
+/// batcher reads and corrects its `time` under its own lock.
+struct Lane {
+  PassTime time;
+
+  std::array<int64_t, 2> waiting_jobs = {};  ///< the batcher's, by Priority
+};
+
+struct Job;
+
+/// One sequence that waits for a pass. `tokens` is the caller's to set, the rest is the batcher's.
+struct Work {
+  int32_t tokens = 0;
+  Job* job = nullptr;
+};
+
+/// The sequences of one request, admitted or refused together. The caller owns it and its works and
+/// leaves both where they are from submit() until the batcher has handed the job back.
+struct Job {
+  Lane* lane = nullptr;
+  Priority priority = Priority::interactive;
+  Time deadline = Time::max();
+  std::span<Work> works;  ///< at least one
+
+  /// Set when the job is handed back.
+  enum class End : uint8_t { answered, expired, cancelled } end = End::answered;
+  Time started;  ///< of the first pass; as `submitted` where there was none
+  Time submitted;
+
+  // The batcher's.
+  int32_t unfinished = 0;        // works that wait or are in a pass
+  int32_t taken = 0;             // works[taken...] wait, if is_waiting
+  bool is_waiting = false;       // is in a DeadlineQueue
+  double predicted_seconds = 0;  // of a replica's time, for the works that wait
+  double work_seconds = 0;       // the same without the fixed cost of passes
+
+  /// In a DeadlineQueue.
+  struct Place {
+    Job* previous = nullptr;
+    Job* next = nullptr;
+    Job* left = nullptr;
+    Job* right = nullptr;
+    uint64_t arrival = 0;
+    uint32_t height = 0;
+    double latest = 0;
+    double sum = 0;
+    double slack = 0;
+  } place;
+};
+
+/// What a replica is to run, all of one lane, in the order of their deadlines. Reused from one pass
+/// to the next.
+struct Pass {
+  Lane* lane = nullptr;
+  std::vector<Work*> works;
+  PassShape shape;
+  double predicted_seconds = 0;
+  Time started;
+  std::vector<Job*> ended;  ///< handed back without (further) work: expired
+};
+
+}  // namespace tilewise::runtime
