@@ -5,35 +5,17 @@
 #include <cstdlib>
 #include <deque>
 #include <mutex>
-#include <sstream>
 #include <system_error>
 #include <thread>
 #include <utility>
 
-#include "base/log.h"
-#include "base/topology.h"
-#include "runtime/kernel_choice.h"
-#include "runtime/weights.h"
+#include "engine/placement.h"
+#include "runtime/team.h"
 
 namespace tilewise::engine {
 namespace {
 
 using Job = std::packaged_task<void(Worker&)>;
-
-std::string task_names(const artifact::Metadata& metadata) {
-  std::string names;
-  for (const auto& entry : metadata.tasks) {
-    if (!names.empty()) names += ", ";
-    names += entry.task.name;
-  }
-  return names;
-}
-
-/// Whether one token sequence serves both tasks.
-bool encode_alike(const model::Task& a, const model::Task& b) {
-  return a.input == b.input && a.max_tokens == b.max_tokens && a.truncation == b.truncation &&
-         a.record_template == b.record_template;
-}
 
 }  // namespace
 
@@ -51,10 +33,8 @@ Result<std::optional<Isa>> forced_isa(const Options& options) {
 
 /// Threads, and the jobs that wait for one.
 struct Engine::State {
-  std::shared_ptr<const artifact::Artifact> artifact;
-  runtime::Weights weights;
-  runtime::KernelChoice kernels;
-  int32_t cores_per_replica = 1;
+  std::shared_ptr<const LoadedModel> model;
+  Placement placement;
   std::vector<Worker> workers;
   std::vector<std::thread> threads;
 
@@ -63,11 +43,9 @@ struct Engine::State {
   std::deque<Job> jobs;
   bool closing = false;
 
-  /// What the thread of replica i does, on `cpu` if that is not negative.
-  void serve(int32_t i, int32_t cpu) {
-    if (cpu >= 0) {
-      if (const Status pinned = pin_current_thread(cpu); !pinned.ok()) log_warn(pinned.message());
-    }
+  /// What the thread of replica i does.
+  void serve(int32_t i) {
+    placement.pin(i);
     for (;;) {
       std::unique_lock lock(mutex);
       changed.wait(lock, [&] { return closing || !jobs.empty(); });
@@ -79,58 +57,6 @@ struct Engine::State {
     }
   }
 };
-
-namespace {
-
-/// The processors of each replica's threads; empty when they cannot be had (then nothing is
-/// pinned).
-std::vector<std::vector<int32_t>> cpus_of_replicas(const Options& options, const Topology& topology,
-                                                   int32_t replicas) {
-  const int32_t each = options.cores_per_replica;
-  if (!options.pin || topology.cores.empty()) return {};
-  auto cpus = choose_cpus(topology, replicas, each);
-  if (static_cast<int32_t>(cpus.size()) == replicas) return cpus;
-  std::string wanted = std::to_string(replicas) + (replicas == 1 ? " replica" : " replicas");
-  if (each > 1) wanted += " of " + std::to_string(each) + " cores";
-  log_warn(wanted + " on " + std::to_string(topology.cores.size()) + " cores: nothing is pinned");
-  return {};
-}
-
-/// The members of a team wait for each other spinning: without a core for each it would be slower
-/// than one core alone.
-Status check_cores_per_replica(int32_t cores, const Topology& topology) {
-  if (cores < 1) {
-    return invalid_argument({.what = "a replica needs a core",
-                             .where = "--cores-per-replica",
-                             .expected = "1 or more",
-                             .found = std::to_string(cores)});
-  }
-  if (topology.cores.empty() || cores <= topology.default_replicas()) return {};
-  std::string limit = "of its cpuset";
-  if (topology.default_replicas() < static_cast<int32_t>(topology.cores.size())) {
-    limit = "of its cgroup's CPU quota";
-  } else if (static_cast<int32_t>(topology.cores.size()) == topology.machine_cores) {
-    limit = "that this machine has";
-  }
-  return unavailable_machine(
-      {.what = "a replica cannot have so many cores",
-       .where = "--cores-per-replica",
-       .expected = "at most the " + std::to_string(topology.default_replicas()) + " " + limit,
-       .found = std::to_string(cores),
-       .remedy = "Run `tilewise devices` to see what this process may use"});
-}
-
-Result<Topology> topology_or_default() {
-  auto topology = read_topology();
-  if (topology.ok()) return topology;
-  log_warn("cannot read the core topology, replicas are not pinned: " +
-           topology.status().message());
-  Topology unknown;
-  unknown.cores.clear();
-  return unknown;
-}
-
-}  // namespace
 
 Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
@@ -145,105 +71,39 @@ Engine::~Engine() {
 
 Result<std::shared_ptr<Engine>> Engine::open(const std::string& path, const Options& options) {
   auto state = std::make_unique<State>();
-  TILEWISE_ASSIGN_OR_RETURN(state->artifact, artifact::Artifact::open(path));
-  TILEWISE_ASSIGN_OR_RETURN(state->weights, runtime::bind(*state->artifact));
   TILEWISE_ASSIGN_OR_RETURN(const std::optional<Isa> isa, forced_isa(options));
-  const artifact::Metadata& metadata = state->artifact->metadata();
-  TILEWISE_ASSIGN_OR_RETURN(state->kernels,
-                            runtime::choose_kernels(cpu_features(), metadata.precision, isa));
-
-  const artifact::TensorView* tables = state->artifact->find("tokenizer");
-  if (tables == nullptr) {
-    return invalid_input({.what = "the artifact has no tokenizer",
-                          .where = path,
-                          .expected = "a tensor named tokenizer",
-                          .remedy = "Compile the checkpoint again"});
-  }
-  TILEWISE_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, text::Tokenizer::open(tables->data));
-  if (tokenizer.vocabulary_size() > metadata.spec.vocab_size) {
-    return invalid_input({.what = "the tokenizer knows more tokens than the model",
-                          .where = path,
-                          .expected = "at most " + std::to_string(metadata.spec.vocab_size),
-                          .found = std::to_string(tokenizer.vocabulary_size()),
-                          .remedy = "Compile the checkpoint with its own tokenizer"});
-  }
-
-  TILEWISE_ASSIGN_OR_RETURN(const Topology topology, topology_or_default());
-  TILEWISE_RETURN_IF_ERROR(check_cores_per_replica(options.cores_per_replica, topology));
-  const int32_t cores = state->cores_per_replica = options.cores_per_replica;
-  int32_t replicas = options.replicas > 0 ? options.replicas : topology.default_replicas() / cores;
-  replicas = std::max(replicas, 1);
-  const auto cpus = cpus_of_replicas(options, topology, replicas);
-  std::vector<model::Pooling> poolings;
-  for (const auto& entry : metadata.tasks) poolings.push_back(entry.task.pooling);
-  for (int32_t i = 0; i < replicas; ++i) {
+  TILEWISE_ASSIGN_OR_RETURN(state->model, LoadedModel::open(path, isa));
+  TILEWISE_ASSIGN_OR_RETURN(state->placement, place_replicas(options));
+  const Placement& placement = state->placement;
+  for (int32_t i = 0; i < placement.replicas; ++i) {
     TILEWISE_ASSIGN_OR_RETURN(
-        auto team,
-        runtime::Team::create(cores, cpus.empty() ? std::span<const int32_t>() : cpus[i]));
-    TILEWISE_ASSIGN_OR_RETURN(
-        runtime::Replica replica,
-        runtime::Replica::create(state->weights, state->kernels, poolings, std::move(team)));
-    state->workers.push_back(Worker(metadata, tokenizer, std::move(replica)));
+        auto team, runtime::Team::create(placement.cores_per_replica, placement.cpus_of(i)));
+    TILEWISE_ASSIGN_OR_RETURN(Worker worker, state->model->create_worker(std::move(team)));
+    state->workers.push_back(std::move(worker));
   }
 
   State* shared = state.get();
   auto engine = std::shared_ptr<Engine>(new Engine(std::move(state)));
   try {
-    for (int32_t i = 0; i < replicas; ++i) {
-      const int32_t cpu = cpus.empty() ? -1 : cpus[i].front();
-      shared->threads.emplace_back([shared, i, cpu] { shared->serve(i, cpu); });
+    for (int32_t i = 0; i < placement.replicas; ++i) {
+      shared->threads.emplace_back([shared, i] { shared->serve(i); });
     }
   } catch (const std::system_error& error) {
-    return unavailable_machine({.what = "cannot start the threads of the replicas",
-                                .where = "--replicas " + std::to_string(replicas),
-                                .found = error.what(),
-                                .remedy = "Use fewer replicas, or raise the limit of threads"});
+    return no_threads(placement, error.what());
   }
   return engine;
 }
 
-const artifact::Artifact& Engine::artifact() const { return *state_->artifact; }
-const artifact::Metadata& Engine::metadata() const { return state_->artifact->metadata(); }
-const kernels::KernelSet& Engine::kernels() const { return *state_->kernels.backbone; }
-const kernels::Int8KernelSet* Engine::int8_kernels() const { return state_->kernels.int8; }
-std::string Engine::isa() const { return state_->kernels.isa(); }
+const artifact::Artifact& Engine::artifact() const { return state_->model->artifact(); }
+const artifact::Metadata& Engine::metadata() const { return state_->model->metadata(); }
+const kernels::KernelSet& Engine::kernels() const { return *state_->model->kernels().backbone; }
+const kernels::Int8KernelSet* Engine::int8_kernels() const { return state_->model->kernels().int8; }
+std::string Engine::isa() const { return state_->model->kernels().isa(); }
 int32_t Engine::replicas() const { return static_cast<int32_t>(state_->workers.size()); }
-int32_t Engine::cores_per_replica() const { return state_->cores_per_replica; }
+int32_t Engine::cores_per_replica() const { return state_->placement.cores_per_replica; }
 
 Result<TaskSet> Engine::find_tasks(const std::string& names) const {
-  const auto& entries = metadata().tasks;
-  TaskSet tasks;
-  std::istringstream list(names);
-  for (std::string name; std::getline(list, name, ',');) {
-    const auto found = std::find_if(entries.begin(), entries.end(),
-                                    [&](const auto& entry) { return entry.task.name == name; });
-    if (found == entries.end()) {
-      return not_found({.what = "the model has no such task",
-                        .where = "--task " + names,
-                        .expected = "one of: " + task_names(metadata()),
-                        .found = name,
-                        .remedy = "Run 'tilewise inspect' to see the tasks of a model"});
-    }
-    const auto index = static_cast<int32_t>(found - entries.begin());
-    if (std::find(tasks.begin(), tasks.end(), index) == tasks.end()) tasks.push_back(index);
-  }
-  if (tasks.empty()) {
-    return invalid_argument({.what = "no task is named",
-                             .expected = "one of: " + task_names(metadata()),
-                             .remedy = "Name one with --task"});
-  }
-  for (const int32_t index : tasks) {
-    const model::Task& first = entries[tasks.front()].task;
-    const model::Task& other = entries[index].task;
-    if (encode_alike(first, other)) continue;
-    return invalid_argument(
-        {.what = "these tasks cannot share one pass: they read their input differently",
-         .where = "--task " + names,
-         .expected = "the same input kind, template, max_tokens and truncation",
-         .found = first.name + " and " + other.name,
-         .remedy = "Run them one after the other"});
-  }
-  return tasks;
+  return state_->model->find_tasks(names);
 }
 
 std::future<void> Engine::submit(std::function<void(Worker&)> job) {

@@ -71,7 +71,7 @@ class Worker {
   void reset_counters() { counters_ = {}; }
 
  private:
-  friend class Engine;
+  friend class LoadedModel;
   Worker(const artifact::Metadata& metadata, text::Tokenizer tokenizer, runtime::Replica replica);
   void encode(std::span<const model::Input* const> inputs, const TaskSet& tasks,
               const PredictOptions& options, std::vector<Outcome>& outcomes);

@@ -22,6 +22,10 @@ class Worker;
 /// Indices into Metadata::tasks: the heads of one pass. All tasks of a set read their input alike.
 using TaskSet = std::vector<int32_t>;
 
+/// Whether one token sequence serves both tasks: their kind of input, template, max_tokens and
+/// truncation are the same.
+bool encode_alike(const model::Task& a, const model::Task& b);
+
 /// Immutable and thread-safe.
 class LoadedModel {
  public:
@@ -48,16 +52,17 @@ class LoadedModel {
 
   /// A replica of this model, which must outlive it. `team`: who shares a pass; null: the calling
   /// thread alone. Errors: unavailable_machine when there is no memory.
-  Result<Worker> create_worker(std::unique_ptr<runtime::Team> team = nullptr) const;
+  Result<Worker> create_worker(std::shared_ptr<runtime::Team> team = nullptr) const;
 
   /// Bytes of tensors that were taken from relatives.
   int64_t shared_bytes() const { return shared_bytes_; }
 
  private:
   LoadedModel() = default;
+  Status open_tokenizer(const std::string& path, runtime::TensorSource& source);
 
   std::shared_ptr<const artifact::Artifact> artifact_;
-  std::vector<std::shared_ptr<const LoadedModel>> lenders_;  // whose tensors this one uses
+  std::vector<std::shared_ptr<const artifact::Artifact>> lenders_;  // whose tensors this one uses
   runtime::Weights weights_;
   runtime::KernelChoice kernels_;
   std::optional<text::Tokenizer> tokenizer_;

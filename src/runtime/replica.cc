@@ -408,7 +408,7 @@ int64_t row_stride(int64_t bytes) {
 }  // namespace
 
 Replica::Replica(const Weights& weights, const KernelChoice& kernels,
-                 std::span<const Pooling> poolings, std::unique_ptr<Team> team)
+                 std::span<const Pooling> poolings, std::shared_ptr<Team> team)
     : weights_(&weights),
       kernels_(kernels.backbone),
       int8_kernels_(kernels.int8),
@@ -416,7 +416,7 @@ Replica::Replica(const Weights& weights, const KernelChoice& kernels,
       team_(std::move(team)) {}
 
 Result<Replica> Replica::create(const Weights& weights, const KernelChoice& kernels,
-                                std::span<const Pooling> poolings, std::unique_ptr<Team> team) {
+                                std::span<const Pooling> poolings, std::shared_ptr<Team> team) {
   if (team == nullptr) {
     TILEWISE_ASSIGN_OR_RETURN(team, Team::create(1));
   }

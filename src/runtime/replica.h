@@ -56,10 +56,11 @@ class Replica {
  public:
   /// `weights` must outlive the replica. `kernels`: chosen for its precision. `poolings`: that of
   /// each task, in the order of the artifact. `team`: who shares a pass; null: the calling thread
-  /// alone. Errors: unavailable_machine when there is no memory.
+  /// alone. Replicas that never run at the same time may have one team. Errors: unavailable_machine
+  /// when there is no memory.
   static Result<Replica> create(const Weights& weights, const KernelChoice& kernels,
                                 std::span<const model::Pooling> poolings,
-                                std::unique_ptr<Team> team = nullptr);
+                                std::shared_ptr<Team> team = nullptr);
 
   /// Runs all sequences through the backbone once and through every asked-for head. A sequence's
   /// output depends on that sequence alone, bit for bit, not on the others and not on the team.
@@ -86,7 +87,7 @@ class Replica {
   };
 
   Replica(const Weights& weights, const KernelChoice& kernels,
-          std::span<const model::Pooling> poolings, std::unique_ptr<Team> team);
+          std::span<const model::Pooling> poolings, std::shared_ptr<Team> team);
   Status allocate();
 
   // Every member of the team runs all of these, each on its share.
@@ -122,7 +123,7 @@ class Replica {
   const kernels::KernelSet* kernels_;
   const kernels::Int8KernelSet* int8_kernels_;  // null where no layer is int8
   std::vector<model::Pooling> poolings_;
-  std::unique_ptr<Team> team_;
+  std::shared_ptr<Team> team_;
   LinearObserver observer_;
   int64_t element_bytes_ = 0;  // of an activation
   int32_t block_tokens_ = 0;

@@ -34,7 +34,7 @@ DataType data_type(Precision precision) {
 /// Looks tensors up by name; the first that is missing or does not fit ends the binding.
 class Binder {
  public:
-  explicit Binder(const Artifact& artifact) : artifact_(artifact) {}
+  Binder(const Artifact& artifact, TensorSource& source) : artifact_(artifact), source_(source) {}
 
   const float* floats(const std::string& name, int64_t width) {
     return static_cast<const float*>(find(name, DataType::f32, Layout::rows, {width}));
@@ -108,7 +108,7 @@ class Binder {
                    const std::vector<int64_t>& shape) {
     if (!status_.ok()) return nullptr;
     const auto found = artifact_.require(name, type, layout, shape);
-    if (found.ok()) return (*found)->data.data();
+    if (found.ok()) return source_.data(**found).data();
     status_ = found.status();
     return nullptr;
   }
@@ -118,6 +118,7 @@ class Binder {
   }
 
   const Artifact& artifact_;
+  TensorSource& source_;
   Status status_;
 };
 
@@ -154,6 +155,11 @@ std::optional<Head> bind_head(Binder& binder, const artifact::TaskEntry& entry, 
 }  // namespace
 
 Result<Weights> bind(const Artifact& artifact) {
+  TensorSource own;
+  return bind(artifact, own);
+}
+
+Result<Weights> bind(const Artifact& artifact, TensorSource& source) {
   const artifact::Metadata& metadata = artifact.metadata();
   Weights weights;
   weights.spec = metadata.spec;
@@ -161,7 +167,7 @@ Result<Weights> bind(const Artifact& artifact) {
   weights.activations = metadata.precision == Precision::fp32 ? Precision::fp32 : Precision::bf16;
   weights.section = static_cast<int32_t>(kernels::padded_n(metadata.spec.hidden));
 
-  Binder binder(artifact);
+  Binder binder(artifact, source);
   const model::EncoderSpec& spec = weights.spec;
   weights.word_embeddings =
       binder.table("embeddings.word", weights.activations, spec.vocab_size, spec.hidden);

@@ -12,6 +12,7 @@
 #include "kernels/linear.h"
 #include "model/encoder_spec.h"
 #include "model/precision.h"
+#include "runtime/sharing.h"
 
 namespace tilewise::runtime {
 
@@ -64,8 +65,8 @@ struct Head {
   int32_t outputs = 0;
 };
 
-/// Views into the mapped artifact, which the owner keeps alive. Every tensor has been checked for
-/// type, layout and shape.
+/// Views into the mapped artifact (and its lenders), which the owner keeps alive. Every tensor has
+/// been checked for type, layout and shape.
 struct Weights {
   model::EncoderSpec spec;
   model::Precision precision = model::Precision::fp32;
@@ -81,5 +82,8 @@ struct Weights {
 
 /// Errors: invalid_input naming the tensor that is missing or does not fit.
 Result<Weights> bind(const artifact::Artifact& artifact);
+
+/// The same with tensors from `source`, whose used() lenders the owner keeps open, too.
+Result<Weights> bind(const artifact::Artifact& artifact, TensorSource& source);
 
 }  // namespace tilewise::runtime
