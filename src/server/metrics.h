@@ -5,7 +5,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/clock.h"
 #include "engine/repository.h"
 #include "engine/service.h"
 
@@ -16,7 +18,7 @@ struct CallReport {
   std::string_view protocol;  ///< "kserve", "grpc", "tei", "openai", "sagemaker"
   std::string_view model;     ///< as in Exchange; both may be empty where they are not known
   std::string_view task;
-  const Status* status = nullptr;
+  const Status* status = nullptr;  ///< null: ok
   int64_t inputs = 0;
   int64_t tokens = 0;
   int64_t cached_inputs = 0;
@@ -24,7 +26,29 @@ struct CallReport {
   double total_seconds = 0;  ///< from the last byte of the request to the first of the response
 };
 
+/// What the rest of the server knows at the moment of a scrape.
+struct Snapshot {
+  Time now = {};
+  runtime::Backlog backlog = {};
+  std::vector<double> busy_seconds = {};  ///< one a replica, since the start
+  engine::CacheCounts cache = {};
+  bool is_ready = false;
+  std::string isa = {};  ///< what the kernels run with, "amx"
+
+  struct Model {
+    std::string name;
+    std::string version;
+    bool is_ready = false;
+    std::vector<std::string> tasks = {};
+  };
+  std::vector<Model> models = {};
+};
+
 /// Thread-safe; observing allocates nothing once a label set is known.
+///
+/// A client cannot make labels: a model and a task become one when a call of them went well, or
+/// when a snapshot named them; other calls count under empty labels. Beyond a thousand label sets
+/// those that are new count under "other".
 class Metrics : public engine::PassObserver {
  public:
   Metrics();
@@ -35,12 +59,14 @@ class Metrics : public engine::PassObserver {
   void on_connection(int change);  ///< +1, -1: HTTP
   void on_swap(std::string_view model, bool ok);
 
-  /// The text format, with the gauges of `service` as they are now.
-  std::string expose(const engine::Service& service);
+  /// The text format (version 0.0.4), with the gauges as `snapshot` has them.
+  std::string expose(const Snapshot& snapshot);
 
   /// Totals of one model's task, for KServe's statistics.
   struct Totals {
-    int64_t success = 0, failure = 0, inputs = 0, passes = 0, cache_hits = 0;
+    int64_t success = 0, failure = 0, inputs = 0;
+    int64_t passes = 0;  ///< requests that took part in one: not answered from the cache alone
+    int64_t cache_hits = 0;
     double success_seconds = 0, failure_seconds = 0, queue_seconds = 0, tokenize_seconds = 0,
            compute_seconds = 0;
   };

@@ -1,0 +1,239 @@
+#include "server/metrics.h"
+
+#include <array>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <span>
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include "server/call_series.h"
+#include "server/snapshot_metrics.h"
+
+namespace tilewise::server {
+namespace {
+
+using prometheus::Counter;
+using prometheus::Family;
+using prometheus::Gauge;
+using prometheus::Histogram;
+
+constexpr size_t kMostSwapLabels = 256;
+
+/// Why a request was not answered; null where the fault was not the request's or the load's.
+const char* reason_of(StatusCode code) {
+  switch (code) {
+    case StatusCode::overloaded:
+      return "overloaded";
+    case StatusCode::deadline_exceeded:
+      return "deadline";
+    case StatusCode::cancelled:
+      return "cancelled";
+    case StatusCode::unavailable:
+    case StatusCode::interrupted:
+      return "unavailable";
+    case StatusCode::unauthenticated:
+      return "unauthenticated";
+    case StatusCode::too_large:
+      return "too_large";
+    case StatusCode::invalid_argument:
+    case StatusCode::invalid_input:
+      return "invalid";
+    case StatusCode::not_found:
+      return "not_found";
+    case StatusCode::unsupported:
+      return "unsupported";
+    case StatusCode::ok:
+    case StatusCode::unavailable_machine:
+    case StatusCode::io_error:
+    case StatusCode::internal:
+      return nullptr;
+  }
+  return nullptr;
+}
+
+Family<Counter>& add_counters(prometheus::Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+}
+
+Histogram& add_histogram(prometheus::Registry& registry, const char* name, const char* help,
+                         const Histogram::BucketBoundaries& buckets) {
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add({}, buckets);
+}
+
+}  // namespace
+
+struct Metrics::State {
+  State();
+
+  CallSeries& series_of(const CallLabels& labels, bool ok);
+  CallLabels known_labels(const CallLabels& labels);
+  void learn(const Snapshot& snapshot);
+
+  prometheus::Registry registry;
+  CallSeriesTable calls{registry};
+
+  std::array<Counter*, kStatusCodes> rejections{};  // null: not one
+  Histogram& pass_sequences;
+  Histogram& pass_tokens;
+  Histogram& pass_seconds;
+  Histogram& pass_ratio;
+  Counter& pass_predicted;
+  Gauge& connections;
+  Family<Counter>& swaps;
+
+  std::mutex mutex;  // of what follows
+  std::set<std::string, std::less<>> known_models;
+  std::set<std::pair<std::string, std::string>> known_tasks;
+  std::set<std::string, std::less<>> swap_labels;
+  Utilization utilization;
+};
+
+Metrics::State::State()
+    : pass_sequences(add_histogram(registry, "tilewise_pass_sequences", "Sequences of a pass.",
+                                   {1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256})),
+      pass_tokens(add_histogram(registry, "tilewise_pass_tokens", "Tokens of a pass.",
+                                {8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 1024, 2048, 4096})),
+      pass_seconds(
+          add_histogram(registry, "tilewise_pass_duration_seconds", "Time that a pass took.",
+                        {0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.0025,
+                         0.003, 0.004, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.5, 1})),
+      pass_ratio(
+          add_histogram(registry, "tilewise_pass_prediction_ratio",
+                        "The time that a pass took, as a multiple of the predicted one.",
+                        {0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.3, 1.5, 2, 4, 8})),
+      pass_predicted(add_counters(registry, "tilewise_pass_predicted_seconds_total",
+                                  "Predicted time of the passes that were run.")
+                         .Add({})),
+      connections(prometheus::BuildGauge()
+                      .Name("tilewise_http_connections")
+                      .Help("HTTP connections that are open.")
+                      .Register(registry)
+                      .Add({})),
+      swaps(add_counters(registry, "tilewise_model_swaps_total",
+                         "Versions of models that were loaded, or refused while the old one serves "
+                         "on.")) {
+  Family<Counter>& family = add_counters(registry, "tilewise_rejections_total",
+                                         "Requests that were refused or dropped, by reason.");
+  for (size_t code = 0; code < kStatusCodes; ++code) {
+    const char* const reason = reason_of(static_cast<StatusCode>(code));
+    if (reason != nullptr) rejections[code] = &family.Add({{"reason", reason}});
+  }
+}
+
+/// The usual way is find() alone.
+CallSeries& Metrics::State::series_of(const CallLabels& labels, bool ok) {
+  if (CallSeries* const known = calls.find(labels)) return *known;
+  if (ok) return calls.obtain(labels);
+  const CallLabels safe = known_labels(labels);
+  if (CallSeries* const known = calls.find(safe)) return *known;
+  return calls.obtain(safe);
+}
+
+/// What of these a client cannot have made up.
+CallLabels Metrics::State::known_labels(const CallLabels& labels) {
+  const std::lock_guard lock(mutex);
+  if (known_tasks.contains({std::string(labels.model), std::string(labels.task)})) return labels;
+  if (known_models.contains(labels.model)) return {labels.protocol, labels.model, {}};
+  return {labels.protocol, {}, {}};
+}
+
+void Metrics::State::learn(const Snapshot& snapshot) {
+  for (const Snapshot::Model& model : snapshot.models) {
+    known_models.insert(model.name);
+    for (const std::string& task : model.tasks) known_tasks.insert({model.name, task});
+  }
+}
+
+Metrics::Metrics() : state_(std::make_unique<State>()) {}
+Metrics::~Metrics() = default;
+
+void Metrics::on_call(const CallReport& report) {
+  const StatusCode code = report.status == nullptr ? StatusCode::ok : report.status->code();
+  const bool ok = code == StatusCode::ok;
+  CallSeries& series = state_->series_of({report.protocol, report.model, report.task}, ok);
+  state_->calls.requests(series, code).Increment();
+  if (!ok) {
+    series.failure_seconds.Increment(report.total_seconds);
+    if (Counter* const rejected = state_->rejections[static_cast<size_t>(code)]) {
+      rejected->Increment();
+    }
+    return;
+  }
+  series.total->Observe(report.total_seconds);
+  series.queue->Observe(report.times.queue);
+  series.tokenize->Observe(report.times.tokenize);
+  series.compute->Observe(report.times.compute);
+  series.tokens->Observe(static_cast<double>(report.tokens));
+  series.inputs->Observe(static_cast<double>(report.inputs));
+  if (report.cached_inputs > 0) {
+    series.cached_inputs->Increment(static_cast<double>(report.cached_inputs));
+  }
+  if (report.cached_inputs < report.inputs) series.passes.Increment();
+}
+
+void Metrics::on_pass(const engine::PassReport& report) {
+  state_->pass_sequences.Observe(report.sequences);
+  state_->pass_tokens.Observe(static_cast<double>(report.tokens));
+  state_->pass_seconds.Observe(report.seconds);
+  if (report.predicted_seconds > 0) {
+    state_->pass_predicted.Increment(report.predicted_seconds);
+    state_->pass_ratio.Observe(report.seconds / report.predicted_seconds);
+  }
+}
+
+void Metrics::on_connection(int change) { state_->connections.Increment(change); }
+
+void Metrics::on_swap(std::string_view model, bool ok) {
+  std::string label(model);
+  {
+    const std::lock_guard lock(state_->mutex);
+    const bool is_new = !state_->swap_labels.contains(label);
+    if (is_new && state_->swap_labels.size() >= kMostSwapLabels) label = "other";
+    state_->swap_labels.insert(label);
+  }
+  state_->swaps.Add({{"model", label}, {"result", ok ? "loaded" : "refused"}}).Increment();
+}
+
+std::string Metrics::expose(const Snapshot& snapshot) {
+  std::vector<prometheus::MetricFamily> families = state_->registry.Collect();
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->learn(snapshot);
+    append_snapshot(snapshot, state_->utilization.of(snapshot.now, snapshot.busy_seconds),
+                    families);
+  }
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+Metrics::Totals Metrics::totals(std::string_view model, std::string_view task) const {
+  const auto sum_of = [](const Histogram& histogram) {
+    return histogram.Collect().histogram.sample_sum;
+  };
+  Totals totals;
+  state_->calls.for_each([&](const CallSeries& series) {
+    if (series.model != model || (!task.empty() && series.task != task)) return;
+    for (size_t code = 0; code < kStatusCodes; ++code) {
+      const Counter* const requests = series.requests[code].load(std::memory_order_acquire);
+      if (requests == nullptr) continue;
+      (code == 0 ? totals.success : totals.failure) += static_cast<int64_t>(requests->Value());
+    }
+    totals.inputs += static_cast<int64_t>(sum_of(*series.inputs));
+    totals.passes += static_cast<int64_t>(series.passes.Value());
+    totals.cache_hits += static_cast<int64_t>(series.cached_inputs->Value());
+    totals.success_seconds += sum_of(*series.total);
+    totals.failure_seconds += series.failure_seconds.Value();
+    totals.queue_seconds += sum_of(*series.queue);
+    totals.tokenize_seconds += sum_of(*series.tokenize);
+    totals.compute_seconds += sum_of(*series.compute);
+  });
+  return totals;
+}
+
+}  // namespace tilewise::server
