@@ -1,7 +1,9 @@
 // From the numbers of a head to a prediction: probabilities, labels, thresholds.
 #pragma once
 
+#include <cstdint>
 #include <span>
+#include <vector>
 
 #include "engine/engine.h"
 #include "model/row.h"
@@ -13,5 +15,12 @@ namespace tilewise::engine {
 /// alone.
 void fill_prediction(const model::Task& task, std::span<const float> values,
                      const PredictOptions& options, model::Prediction& prediction);
+
+/// All classes with their scores, best first, of those that score alike the first; at most `top` of
+/// them (0: all).
+void rank(std::span<const float> scores, int32_t top, std::vector<model::LabelScore>& labels);
+
+/// Scales a vector to length 1 (L2); a zero vector stays zero.
+void scale_to_unit_length(std::span<float> values);
 
 }  // namespace tilewise::engine

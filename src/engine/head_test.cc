@@ -112,5 +112,22 @@ TEST(Head, AReusedPredictionKeepsNothingOfItsPast) {
   EXPECT_EQ(prediction.logits, (std::vector<float>{1}));
 }
 
+TEST(Head, RankOrdersAllKindsOfFloats) {
+  std::vector<model::LabelScore> labels;
+  const std::array<float, 8> scores = {
+      -1.5F, 0.F,    2.F,     -std::numeric_limits<float>::infinity(),
+      2.F,   1e-40F, -1e-40F, std::numeric_limits<float>::max()};
+  rank(scores, 0, labels);
+  std::vector<int32_t> order;
+  for (const model::LabelScore& label : labels) {
+    order.push_back(label.label);
+    EXPECT_EQ(label.score, scores.at(static_cast<size_t>(label.label)));
+  }
+  EXPECT_EQ(order, (std::vector<int32_t>{7, 2, 4, 5, 1, 6, 0, 3}));
+  rank(scores, 2, labels);
+  ASSERT_EQ(labels.size(), 2U);
+  EXPECT_EQ(labels[1].label, 2);
+}
+
 }  // namespace
 }  // namespace tilewise::engine

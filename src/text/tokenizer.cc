@@ -146,4 +146,15 @@ int32_t Tokenizer::pad_id() const { return tables_->pad_id; }
 int32_t Tokenizer::vocabulary_size() const { return tables_->vocabulary_size; }
 std::string_view Tokenizer::token(int32_t id) const { return tables_->token(id); }
 
+bool Tokenizer::is_special(int32_t id) const {
+  const TokenizerTables& tables = *tables_;
+  if (id == tables.cls_id || id == tables.sep_id || id == tables.pad_id || id == tables.unknown_id)
+    return true;
+  bool found = false;
+  tables.added.split(
+      AddedTokens::kRaw, token(id), tables.characters, [](std::string_view) {},
+      [&](int32_t added) { found |= added == id; });
+  return found;
+}
+
 }  // namespace tilewise::text

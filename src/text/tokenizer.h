@@ -47,6 +47,9 @@ class Tokenizer {
   int32_t vocabulary_size() const;
   /// The token of an id; empty for an id that has none.
   std::string_view token(int32_t id) const;
+  /// Whether an id stands for no text of its own: "[CLS]", "[SEP]", "[PAD]", the unknown token, and
+  /// the added tokens that are found in raw text, as special ones are ("[MASK]").
+  bool is_special(int32_t id) const;
 
  private:
   struct Tables;
