@@ -48,6 +48,11 @@ class RowParser {
   /// Overwrites `row`. Errors: invalid_input with file:line, field, expected and found.
   Status parse(std::string_view line, const Position& position, model::Row& row);
 
+  /// For protocols whose texts may be records: a text that is one JSON object is a record, anything
+  /// else is itself. `name` stands in messages for the text. Errors: invalid_input for a record
+  /// that is not flat.
+  Status parse_content(std::string_view text, std::string_view name, model::Content& content);
+
  private:
   struct State;
   std::unique_ptr<State> state_;

@@ -237,12 +237,17 @@ struct RowParser::State {
   simdjson::ondemand::parser parser;
   std::vector<char> bytes;  // the line and simdjson's padding
 
+  /// Starts on a repaired copy of the line.
+  Complaint open(std::string_view line, simdjson::ondemand::document& document);
   Complaint read(std::string_view line, Parts& parts);
   Complaint read_field(simdjson::ondemand::field& field, Parts& parts);
   Complaint assemble(Parts& parts, model::Row& row) const;
+  Complaint read_content_text(std::string_view text, std::string_view name,
+                              model::Content& content);
+  void give_back_memory();
 };
 
-Complaint RowParser::State::read(std::string_view line, Parts& parts) {
+Complaint RowParser::State::open(std::string_view line, simdjson::ondemand::document& document) {
   std::string repaired;
   if (!simdjson::validate_utf8(line.data(), line.size())) {
     repaired = replace_invalid_utf8(line);
@@ -252,11 +257,15 @@ Complaint RowParser::State::read(std::string_view line, Parts& parts) {
   std::copy(line.begin(), line.end(), bytes.begin());
   std::memset(bytes.data() + line.size(), 0, simdjson::SIMDJSON_PADDING);
   replace_lone_surrogates({bytes.data(), line.size()});
+  ROWS_RETURN_IF_MALFORMED(parser.iterate(bytes.data(), line.size(), bytes.size()).get(document));
+  return std::nullopt;
+}
 
+Complaint RowParser::State::read(std::string_view line, Parts& parts) {
   simdjson::ondemand::document document;
   simdjson::ondemand::object object;
   json_type type{};
-  ROWS_RETURN_IF_MALFORMED(parser.iterate(bytes.data(), line.size(), bytes.size()).get(document));
+  if (auto complaint = open(line, document)) return complaint;
   ROWS_RETURN_IF_MALFORMED(document.type().get(type));
   if (type != json_type::object) {
     const bool guessed = type == json_type::null || type == json_type::boolean;  // from one letter
@@ -304,6 +313,35 @@ Complaint RowParser::State::assemble(Parts& parts, model::Row& row) const {
   return std::nullopt;
 }
 
+/// The whole text is walked over first: what turns out to be no JSON is plain text, whatever it
+/// began with.
+Complaint RowParser::State::read_content_text(std::string_view text, std::string_view name,
+                                              model::Content& content) {
+  simdjson::ondemand::document document;
+  simdjson::ondemand::value whole;
+  const auto is_object = [&] {
+    return !open(text, document) && document.get_value().get(whole) == simdjson::SUCCESS &&
+           !check_value(whole, 1) && document.current_location().error() == simdjson::OUT_OF_BOUNDS;
+  };
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos || text[first] != '{' || !is_object()) {
+    content = std::string(text);
+    return std::nullopt;
+  }
+  document.rewind();
+  model::Record record;
+  ROWS_RETURN_IF_MALFORMED(document.get_value().get(whole));
+  if (auto complaint = read_record(whole, name, record)) return complaint;
+  content = std::move(record);
+  return std::nullopt;
+}
+
+void RowParser::State::give_back_memory() {
+  if (bytes.capacity() <= kKeptBytes) return;
+  bytes = {};
+  parser = simdjson::ondemand::parser();
+}
+
 RowParser::RowParser(std::optional<model::InputKind> kind) : state_(std::make_unique<State>()) {
   state_->kind = kind;
 }
@@ -321,10 +359,7 @@ Status RowParser::parse(std::string_view line, const Position& position, model::
     complaint = state_->read(line, parts);
   }
   if (!complaint) complaint = state_->assemble(parts, row);
-  if (state_->bytes.capacity() > kKeptBytes) {
-    state_->bytes = {};
-    state_->parser = simdjson::ondemand::parser();
-  }
+  state_->give_back_memory();
   if (complaint) {
     complaint->where =
         describe(position) + (complaint->where.empty() ? "" : ", " + complaint->where);
@@ -332,6 +367,13 @@ Status RowParser::parse(std::string_view line, const Position& position, model::
   }
   row.id = parts.id.empty() ? std::to_string(position.line) : std::move(parts.id);
   return {};
+}
+
+Status RowParser::parse_content(std::string_view text, std::string_view name,
+                                model::Content& content) {
+  Complaint complaint = state_->read_content_text(text, name, content);
+  state_->give_back_memory();
+  return complaint ? invalid_input(std::move(*complaint)) : Status();
 }
 
 std::string describe(const Position& position) {

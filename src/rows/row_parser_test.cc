@@ -189,6 +189,22 @@ TEST(RowParser, OneBadRowDoesNotHarmTheNext) {
   EXPECT_EQ(text_of(row), "b");
 }
 
+TEST(RowParser, ContentIsARecordWhereItIsOneJsonObject) {
+  RowParser parser;
+  model::Content content;
+  ASSERT_TRUE(
+      parser.parse_content(R"( {"title": "a\u00e9", "price": 5.0} )", "left", content).ok());
+  EXPECT_EQ(fields_of(content), "title=a\u00e9;price=5.0;");
+  for (const std::string_view text :
+       {"", "plain", "{", "{curly} text", R"({"a": 1} and more)", R"({"a": {"b": ]})", R"([1])"}) {
+    ASSERT_TRUE(parser.parse_content(text, "left", content).ok()) << text;
+    EXPECT_EQ(std::get<std::string>(content), text);
+  }
+  const Status nested = parser.parse_content(R"({"a": {"b": 1}})", "left[3]", content);
+  EXPECT_EQ(nested.code(), StatusCode::invalid_input);
+  EXPECT_THAT(nested.message(), HasSubstr("left[3].a"));
+}
+
 TEST(RowParser, ManyFieldsAreReadInReasonableTime) {
   std::string line = "{\"right\":\"r\",\"left\":{";
   for (int i = 0; i < 200'000; ++i) line += "\"f" + std::to_string(i) + "\":1,";

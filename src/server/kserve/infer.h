@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,14 +16,34 @@
 
 namespace tilewise::server::kserve {
 
-/// `texts` for BYTES, `integers` for the integer types; row-major, as many as the shape says. Views
-/// into the message that was received.
+/// What a datatype's elements are for a model that reads text or tokens.
+enum class Elements : uint8_t {
+  texts,     ///< BYTES
+  integers,  ///< INT8..64, UINT8..64; BOOL as 0 and 1
+  other,     ///< FP32 and the like: no input has it
+};
+Elements elements_of(std::string_view datatype);
+
+/// The product of a shape. Errors: invalid_argument for a negative dimension, and where there are
+/// more elements than any message could hold.
+Result<int64_t> element_count(std::span<const int64_t> shape);
+
+/// `texts` or `integers`, as the datatype says; row-major, as many as the shape says. Views into
+/// the message that was received.
 struct InputTensor {
   std::string_view name;
   std::string_view datatype;
   std::vector<int64_t> shape;
   std::vector<std::string_view> texts;
   std::vector<int64_t> integers;
+
+  /// Keeps the memory.
+  void clear() {
+    name = datatype = {};
+    shape.clear();
+    texts.clear();
+    integers.clear();
+  }
 };
 
 struct RequestedOutput {
@@ -65,14 +86,41 @@ struct OutputTensor {
 };
 
 /// Call -> request: finds the model, checks names, types and shapes, fills inputs, tasks, deadline
-/// and priority. `target` says what answers. Errors: not_found, invalid_argument naming the tensor,
-/// too_large.
+/// and priority. `target` says what answers. `request.arrival` is set already; `deadline` and
+/// `priority` may be, and stay unless the call names its own (a transport with a deadline of its
+/// own caps it afterwards). Errors: not_found, unavailable, invalid_argument naming the tensor,
+/// invalid_input for a record, too_large.
+///
+/// Inputs are either texts or tokens:
+/// - `text`, or `left` and `right` for tasks that read pairs: BYTES of shape [n] or [n, 1]. An
+///   element that is one JSON object is a record, if the task has a template for records; any other
+///   element is plain text.
+/// - `input_ids` with special tokens, `attention_mask` (absent: all ones), `token_type_ids`
+///   (absent: all zeros): integers of shape [n, length]. The mask is a row of ones, then zeros,
+///   where the row is padding. Tokens are never cut: longer than the task takes is an error.
 Status prepare(const InferCall& call, const engine::Repository& repository,
                const Settings& settings, engine::Request& request, engine::Target& target);
 
-/// Answered request -> the outputs that were asked for.
+/// Answered request -> the outputs that were asked for, in that order; without a wish all that
+/// there are. Their memory is reused. Errors: invalid_argument for an output that the tasks do not
+/// have, or a classification that it cannot have: prepare() has refused those.
+///
+/// | kind       | logits    | scores                        | label                               |
+/// |------------|-----------|-------------------------------|-------------------------------------|
+/// | binary     | [n, 1]    | [n, 1], sigmoid               | the label; "" under the threshold   |
+/// | multiclass | [n, c]    | [n, c], softmax               | the best one; "" where out of scope |
+/// | multilabel | [n, c]    | [n, c], sigmoids              | those over the threshold, best      |
+/// |            |           |                               | first, as a JSON list: ["a","b"]    |
+/// | regression | [n, 1]    | [n, 1], the value             | -                                   |
+/// | embedding  | `embedding` [n, hidden] alone                                                   |
+///
+/// Where one task was asked, TASK.logits means logits, too.
 Status collect(const InferCall& call, const engine::Request& request,
                std::vector<OutputTensor>& outputs);
+
+/// The rows whose text was cut, "0,3"; empty where there is none. The response's parameters say so:
+/// "truncated": true, "truncated_inputs": "0,3".
+std::string truncated_inputs(const engine::Request& request);
 
 /// Metadata: what a target takes and gives. Shape -1: any.
 struct TensorDescription {
