@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,12 +26,7 @@ struct TokenInput {
   std::vector<int32_t> types;  ///< may be empty: all 0
 };
 
-/// What to do with text that is longer than the task takes.
-enum class Overlong : uint8_t {
-  refuse,
-  cut_right,  ///< the end of the text goes, as the task's truncation says
-  cut_left,   ///< its beginning goes
-};
+using text::Overlong;
 
 /// Where the time of a request went, in seconds.
 struct RequestTimes {
@@ -39,8 +35,9 @@ struct RequestTimes {
   double compute = 0;  ///< from there to the end of its last pass
 };
 
-/// Plain data with an owner: who fills it, submits it, and leaves it alone until `done` was called.
-/// Reusing one keeps its memory, so that a connection stops allocating. Not thread-safe.
+/// Plain data with an owner: who fills it, submits it, and leaves it alone and where it is until
+/// `done` was called. Reusing one keeps its memory, so that a connection stops allocating. Not
+/// thread-safe.
 struct Request {
   // What is asked.
   std::shared_ptr<ServedModel> model;
@@ -53,8 +50,8 @@ struct Request {
   Time arrival;
   Time deadline = Time::max();
 
-  /// Called once after submit(), on the submitting thread (refused, bad, cached) or on a replica's.
-  /// Must not throw or block.
+  /// Called once after submit(), on the submitting thread (refused, bad, cached), the one that
+  /// cancels, or a replica's. Must not throw or block. May submit or destroy the request.
   std::function<void(Request&)> done;
 
   // How it went; valid in done() and after it.
@@ -77,12 +74,25 @@ struct Request {
 
   /// Forgets the last call but keeps the memory.
   void clear();
+  /// Forgets how it went, not what was asked.
+  void forget_answer();
 
-  // The service's own.
-  text::PackedTokens packed;
-  std::vector<std::vector<float>> outputs;  // one a task: inputs x width
-  std::vector<runtime::Work> works;
-  runtime::Job job;
+  /// The service's own.
+  struct Own {
+    /// The batcher hands it back; this is the way to its request.
+    struct Job : runtime::Job {
+      Request* request = nullptr;
+    };
+
+    std::optional<text::InputEncoder> encoder;
+    text::PackedTokens packed;   // a sequence an input, or two with both orders
+    int32_t orders = 1;          // sequences an input
+    std::vector<float> outputs;  // of each task: sequences x width
+    std::vector<size_t> starts;  // where each task's begin
+    std::vector<runtime::Work> works;
+    std::vector<int32_t> sequences;  // of each work
+    Job job;
+  } own;
 };
 
 }  // namespace tilewise::engine

@@ -21,14 +21,15 @@ namespace tilewise::engine {
 /// last request and the last name that hold it are gone. Thread-safe.
 class ServedModel {
  public:
+  struct State;  ///< the service's own
+
+  explicit ServedModel(std::unique_ptr<State> state);
   ~ServedModel();
   const LoadedModel& loaded() const;
   const artifact::Metadata& metadata() const { return loaded().metadata(); }
+  State& state() const { return *state_; }
 
  private:
-  friend class Service;
-  struct State;
-  explicit ServedModel(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 
@@ -79,8 +80,8 @@ class Service {
   /// is refused at once.
   void submit(Request& request);
 
-  /// The caller no longer wants the answer; done() is still called, with `cancelled` unless the
-  /// answer was on its way already. Only between submit() and done().
+  /// The caller no longer wants the answer; done() is still called, in this call with `cancelled`
+  /// unless the answer is on its way already. Does nothing after done().
   void cancel(Request& request);
 
   /// How long to wait if even the shortest request would be refused now: a cheap look before a

@@ -82,8 +82,7 @@ void Worker::encode(std::span<const model::Input* const> inputs, const TaskSet& 
     Outcome& outcome = outcomes[i];
     outcome.status = encoder_.append(task, *inputs[i], packed_);
     if (outcome.status.ok() && orders_of(task, options) == 2) {
-      const auto& pair = std::get<model::PairInput>(*inputs[i]);
-      outcome.status = encoder_.append(task, model::PairInput{pair.right, pair.left}, packed_);
+      outcome.status = encoder_.append(task, *inputs[i], packed_, {.swap = true});
     }
     outcome.predictions.resize(outcome.status.ok() ? tasks.size() : 0);
     owners_.resize(packed_.sequences(), static_cast<int32_t>(i));

@@ -26,6 +26,14 @@ Status cannot_cut(model::Truncation truncation, size_t left, size_t right, int64
        .remedy = "shorten the text, or use longest_first"});
 }
 
+Status too_long(const model::Task& task, int64_t tokens) {
+  return invalid_input({.what = "The input is longer than the task takes",
+                        .where = {},
+                        .expected = "at most " + std::to_string(task.max_tokens) + " tokens",
+                        .found = std::to_string(tokens) + " tokens",
+                        .remedy = "Shorten the text, or ask for it to be cut"});
+}
+
 Status wrong_shape(const char* expected, const char* found) {
   return invalid_input({.what = "The input does not have the shape of the task's",
                         .where = {},
@@ -74,13 +82,15 @@ Status InputEncoder::encode(const model::Task& task, const model::Content& conte
   return {};
 }
 
-Status InputEncoder::append(const model::Task& task, const model::Input& input, PackedTokens& out) {
+Status InputEncoder::append(const model::Task& task, const model::Input& input, PackedTokens& out,
+                            const EncodeOptions& options) {
   const auto* text = std::get_if<model::TextInput>(&input);
   const auto* pair = std::get_if<model::PairInput>(&input);
   if (task.input == model::InputKind::text && !text) return wrong_shape("one text", "a pair");
   if (task.input == model::InputKind::pair && !pair) return wrong_shape("a pair", "one text");
 
-  const int64_t budget = int64_t{task.max_tokens} - (pair ? 3 : 2);
+  const int64_t special = pair ? 3 : 2;
+  const int64_t budget = task.max_tokens - special;
   if (budget < 0) {
     return invalid_input({.what = "The task leaves no room for the special tokens",
                           .where = "max_tokens of task " + task.name,
@@ -89,21 +99,31 @@ Status InputEncoder::append(const model::Task& task, const model::Input& input, 
                           .remedy = "raise max_tokens in tasks.json"});
   }
   right_.clear();
-  TILEWISE_RETURN_IF_ERROR(encode(task, pair ? pair->left : text->text, left_));
-  if (pair) TILEWISE_RETURN_IF_ERROR(encode(task, pair->right, right_));
+  if (pair) {
+    TILEWISE_RETURN_IF_ERROR(encode(task, options.swap ? pair->right : pair->left, left_));
+    TILEWISE_RETURN_IF_ERROR(encode(task, options.swap ? pair->left : pair->right, right_));
+  } else {
+    TILEWISE_RETURN_IF_ERROR(encode(task, text->text, left_));
+  }
 
   const auto left = static_cast<int64_t>(left_.size());
   const auto right = static_cast<int64_t>(right_.size());
+  if (options.overlong == Overlong::refuse && left + right > budget) {
+    return too_long(task, left + right + special);
+  }
   const std::optional<Kept> kept = truncate(left, right, budget, task.truncation);
   if (!kept) return cannot_cut(task.truncation, left_.size(), right_.size(), budget);
 
+  const auto append_kept = [&](const std::vector<int32_t>& ids, int64_t count) {
+    const auto begin = options.overlong == Overlong::cut_left ? ids.end() - count : ids.begin();
+    out.ids.insert(out.ids.end(), begin, begin + count);
+    out.ids.push_back(tokenizer_.sep_id());
+  };
   out.ids.push_back(tokenizer_.cls_id());
-  out.ids.insert(out.ids.end(), left_.begin(), left_.begin() + kept->left);
-  out.ids.push_back(tokenizer_.sep_id());
+  append_kept(left_, kept->left);
   out.types.resize(out.ids.size(), 0);
   if (pair) {
-    out.ids.insert(out.ids.end(), right_.begin(), right_.begin() + kept->right);
-    out.ids.push_back(tokenizer_.sep_id());
+    append_kept(right_, kept->right);
     out.types.resize(out.ids.size(), 1);
   }
   out.offsets.push_back(static_cast<int32_t>(out.ids.size()));

@@ -44,17 +44,34 @@ struct Kept {
 std::optional<Kept> truncate(int64_t left, int64_t right, int64_t budget,
                              model::Truncation truncation);
 
+/// What happens to an input that is longer than its task's max_tokens.
+enum class Overlong : uint8_t {
+  refuse,
+  cut_right,  ///< the end of a text goes, as the task's truncation says
+  cut_left,   ///< its beginning goes, as with Hugging Face's truncation_side="left"
+};
+
+struct EncodeOptions {
+  Overlong overlong = Overlong::cut_right;
+  bool swap = false;  ///< a pair: right before left
+};
+
 /// Builds [CLS] text [SEP] or [CLS] left [SEP] right [SEP] and appends it. One InputEncoder a
 /// thread (it owns scratch memory); the tokenizer is shared.
 class InputEncoder {
  public:
   explicit InputEncoder(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {}
 
+  /// From now on with another tokenizer and the same memory.
+  void use(Tokenizer tokenizer) { tokenizer_ = std::move(tokenizer); }
+
   /// Errors (nothing is appended then): invalid_input when the input's shape is not the task's (a
   /// pair for a text task), the record does not fit the template, max_tokens has no room for the
   /// special tokens, or only_first / only_second cannot make the input short enough (Hugging Face
-  /// fails there too). Empty text is a valid input: only special tokens.
-  Status append(const model::Task& task, const model::Input& input, PackedTokens& out);
+  /// fails there too), or it is to be refused as too long. Empty text is a valid input: only
+  /// special tokens.
+  Status append(const model::Task& task, const model::Input& input, PackedTokens& out,
+                const EncodeOptions& options = {});
 
  private:
   Status encode(const model::Task& task, const model::Content& content, std::vector<int32_t>& ids);

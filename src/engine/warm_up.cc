@@ -1,0 +1,104 @@
+#include "engine/warm_up.h"
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+
+namespace tilewise::engine {
+namespace {
+
+/// Sequences of one length.
+struct Shape {
+  int32_t sequences = 1;
+  int32_t length = 1;
+};
+
+// Cheap ones first; they differ in tokens alone, and in the lengths of as many tokens.
+constexpr std::array kShapes = {Shape{1, 8},  Shape{1, 32},  Shape{8, 8},
+                                Shape{2, 64}, Shape{16, 12}, Shape{1, 192}};
+constexpr double kMeasuredSeconds = 0.03;
+constexpr int kMostRounds = 3;
+
+/// Passes of some shape with made-up tokens.
+class Rehearsal {
+ public:
+  Rehearsal(const LoadedModel& model, Worker& worker, ReplicaTurn& turn)
+      : model_(model), worker_(worker), turn_(turn) {}
+
+  void run(const Shape& shape, const TaskSet& tasks) {
+    fill(shape);
+    std::vector<std::vector<float>> values;
+    std::vector<runtime::TaskOutput> outputs;
+    for (const int32_t task : tasks) {
+      values.emplace_back(static_cast<size_t>(shape.sequences) * model_.output_width(task));
+      outputs.push_back({task, values.back()});
+    }
+    turn_.lock_politely();
+    const std::lock_guard turn(turn_, std::adopt_lock);
+    worker_.run_tokens({ids_, types_, offsets_}, outputs);
+  }
+
+  /// With the first head, timed while it has the turn.
+  runtime::PassSample measure(const Shape& shape, const Clock& clock) {
+    fill(shape);
+    std::vector<float> values(static_cast<size_t>(shape.sequences) * model_.output_width(0));
+    const runtime::TaskOutput output = {0, values};
+    runtime::PassSample sample;
+    for (int32_t s = 0; s < shape.sequences; ++s) sample.shape.add(shape.length);
+    turn_.lock_politely();
+    const std::lock_guard turn(turn_, std::adopt_lock);
+    const Time start = clock.now();
+    worker_.run_tokens({ids_, types_, offsets_}, {&output, 1});
+    sample.seconds = seconds_between(start, clock.now());
+    return sample;
+  }
+
+ private:
+  void fill(const Shape& shape) {
+    const auto vocabulary = static_cast<uint32_t>(model_.metadata().spec.vocab_size);
+    ids_.clear();
+    offsets_.assign(1, 0);
+    // Spread over the table, as tokens of text are.
+    for (int32_t i = 0; i < shape.sequences * shape.length; ++i) {
+      ids_.push_back(static_cast<int32_t>(static_cast<uint32_t>(i) * 7919U % vocabulary));
+    }
+    for (int32_t s = 1; s <= shape.sequences; ++s) offsets_.push_back(s * shape.length);
+    types_.assign(ids_.size(), 0);
+  }
+
+  const LoadedModel& model_;
+  Worker& worker_;
+  ReplicaTurn& turn_;
+  std::vector<int32_t> ids_, types_, offsets_;
+};
+
+}  // namespace
+
+void warm_up(const LoadedModel& model, Worker& worker, ReplicaTurn& turn) {
+  TaskSet all;
+  for (size_t t = 0; t < model.metadata().tasks.size(); ++t) {
+    all.push_back(static_cast<int32_t>(t));
+  }
+  const int32_t length = std::min(16, model.metadata().spec.max_positions);
+  Rehearsal(model, worker, turn).run({1, length}, all);
+}
+
+std::vector<runtime::PassSample> measure_passes(const LoadedModel& model, Worker& worker,
+                                                ReplicaTurn& turn, const Clock& clock) {
+  Rehearsal rehearsal(model, worker, turn);
+  std::vector<runtime::PassSample> samples;
+  double total = 0;
+  for (int round = 0; round < kMostRounds; ++round) {
+    for (size_t i = 0; i < kShapes.size(); ++i) {
+      if (kShapes[i].length > model.metadata().spec.max_positions) continue;
+      // A slow model is measured with the first shapes alone.
+      if (total > kMeasuredSeconds && samples.size() >= 3) return samples;
+      const runtime::PassSample sample = rehearsal.measure(kShapes[i], clock);
+      total += sample.seconds;
+      if (sample.seconds > 0) samples.push_back(sample);  // a clock may stand still in a test
+    }
+  }
+  return samples;
+}
+
+}  // namespace tilewise::engine
