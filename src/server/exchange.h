@@ -1,6 +1,7 @@
 // One HTTP request and its answer, as an endpoint sees it.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,11 @@
 #include "server/message.h"
 
 namespace tilewise::server {
+
+/// What an endpoint keeps from one request of a connection to the next: parsers and the like.
+struct EndpointMemory {
+  virtual ~EndpointMemory() = default;
+};
 
 /// Belongs to a connection, which reuses it. An endpoint reads `request`, fills `query`, waits for
 /// answer() and writes `response`.
@@ -28,6 +34,9 @@ struct Exchange {
   /// What was asked, for the metrics and the access log; an endpoint sets it as soon as it knows.
   std::string model;
   std::string task;
+
+  /// Of the last endpoint that wanted one; another kind of endpoint replaces it.
+  std::unique_ptr<EndpointMemory> memory;
 
   virtual ~Exchange() = default;
 
@@ -62,6 +71,9 @@ std::span<const Endpoint> tei_endpoints();
 std::span<const Endpoint> openai_endpoints();
 std::span<const Endpoint> sagemaker_endpoints();
 std::span<const Endpoint> operation_endpoints();  ///< "/", "/metrics", "/openapi.json", ...
+
+/// Retry-After, in whole seconds, where `seconds` is more than 0.
+void add_retry_after(double seconds, HttpResponse& response);
 
 /// {"error": "..."}: KServe's form, and that of errors that belong to no protocol.
 void write_plain_error(const Status& status, double retry_after_seconds, HttpResponse& response);

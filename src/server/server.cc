@@ -1,0 +1,104 @@
+#include "server/server.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/repository.h"
+#include "engine/service.h"
+#include "server/app.h"
+#include "server/grpc/grpc_server.h"
+#include "server/http/http_server.h"
+#include "server/metrics.h"
+
+namespace tilewise::server {
+
+struct Server::State {
+  explicit State(const Settings& its_settings) : settings(its_settings) {
+    settings.service.observer = &metrics;
+  }
+
+  // In the order of their starts: what is below uses what is above.
+  Settings settings;
+  SteadyClock clock;
+  Metrics metrics;
+  std::unique_ptr<engine::Service> service;
+  std::unique_ptr<App> app;
+  std::unique_ptr<HttpServer> http;
+  std::unique_ptr<GrpcServer> grpc;
+  std::unique_ptr<engine::Repository> repository;
+  bool is_drained = false;
+
+  ~State() {
+    // Nobody asks any more when the models go.
+    grpc.reset();
+    http.reset();
+    if (app != nullptr) app->repository = nullptr;
+    repository.reset();
+  }
+
+  void enter(Phase phase) {
+    app->phase.store(phase, std::memory_order_release);
+    if (grpc != nullptr) grpc->update_health();
+  }
+};
+
+Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Result<std::unique_ptr<Server>> Server::start(const Settings& settings) {
+  auto state = std::make_unique<State>(settings);
+  State& s = *state;
+  TILEWISE_ASSIGN_OR_RETURN(s.service, engine::Service::start(s.settings.service, s.clock));
+  s.app.reset(new App{s.settings, s.clock, *s.service, s.metrics});
+  TILEWISE_ASSIGN_OR_RETURN(s.http, HttpServer::start(*s.app));
+  if (s.settings.grpc_port >= 0) {
+    TILEWISE_ASSIGN_OR_RETURN(s.grpc, GrpcServer::start(*s.app));
+  }
+  TILEWISE_ASSIGN_OR_RETURN(
+      s.repository, engine::Repository::open(*s.service, s.settings.models, s.settings.repository));
+  s.app->repository = s.repository.get();
+  s.enter(Phase::ready);
+  return std::unique_ptr<Server>(new Server(std::move(state)));
+}
+
+Server::~Server() { drain(); }
+
+int32_t Server::port() const { return state_->http->port(); }
+int32_t Server::grpc_port() const { return state_->grpc == nullptr ? -1 : state_->grpc->port(); }
+
+std::string Server::describe() const {
+  const State& s = *state_;
+  const std::string host = s.settings.address.find(':') == std::string::npos
+                               ? s.settings.address
+                               : "[" + s.settings.address + "]";
+  std::string text =
+      fmt::format("listening on {}://{}:{}", s.settings.tls.certificate.empty() ? "http" : "https",
+                  host, port());
+  if (s.grpc != nullptr) text += fmt::format(" and grpc://{}:{}", host, grpc_port());
+  std::string models;
+  for (const engine::RepositoryEntry& entry : s.repository->index()) {
+    if (!entry.is_ready) continue;
+    models += fmt::format("{}{} {}", models.empty() ? "" : ", ", entry.name, entry.version);
+  }
+  const int32_t replicas = s.service->replicas();
+  return text +
+         fmt::format("; {} {} of {}", replicas, replicas == 1 ? "replica" : "replicas", models);
+}
+
+bool Server::drain() {
+  State& s = *state_;
+  if (s.is_drained) return true;
+  s.is_drained = true;
+  s.enter(Phase::draining);
+  const Time until = s.clock.now() + s.settings.drain_time;
+  const bool all_answered = s.http->stop(s.settings.drain_time);
+  if (s.grpc != nullptr) {
+    s.grpc->stop(std::chrono::ceil<std::chrono::milliseconds>(
+        std::max(Duration::zero(), until - s.clock.now())));
+  }
+  return all_answered;
+}
+
+}  // namespace tilewise::server
