@@ -38,7 +38,8 @@ class Batcher {
   std::optional<Duration> refuses(Priority priority, Time deadline) const;
 
   /// Takes the waiting works of the job out. True: the job is handed back with this call (end is
-  /// cancelled); false: some of its works are in a pass now, and finish() will hand it back.
+  /// cancelled); false: some of its works are in a pass now, and finish() will hand it back, or it
+  /// was handed back already.
   bool cancel(Job& job);
 
   /// Fills `pass` for an idle replica, waiting for work. False: closed and nothing waits any more.
