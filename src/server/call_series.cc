@@ -6,7 +6,6 @@ namespace tilewise::server {
 namespace {
 
 using prometheus::Counter;
-using prometheus::Family;
 using prometheus::Histogram;
 
 constexpr std::string_view kOther = "other";
@@ -16,17 +15,13 @@ const Histogram::BucketBoundaries kSeconds = {
     0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.0025, 0.003,
     0.004,  0.005,  0.006,  0.007,  0.008,   0.009, 0.01,   0.012, 0.015,  0.02,
     0.03,   0.05,   0.1,    0.2,    0.5,     1,     2,      5,     10};
+/// Seconds: a query's tokens are made in microseconds.
+const Histogram::BucketBoundaries kTokenizeSeconds = {0.000002, 0.000005, 0.00001, 0.00002, 0.00005,
+                                                      0.0001,   0.0002,   0.0005,  0.001,   0.002,
+                                                      0.005,    0.01,     0.1};
 const Histogram::BucketBoundaries kTokens = {4,   8,   12,  16,   24,   32,   48,   64,
                                              128, 256, 512, 1024, 2048, 4096, 8192, 16384};
 const Histogram::BucketBoundaries kInputs = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
-
-Family<Histogram>& histogram(prometheus::Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
-}
-
-Family<Counter>& counter(prometheus::Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
-}
 
 size_t hash_of(const CallLabels& labels) {
   const std::hash<std::string_view> hash;
@@ -45,21 +40,23 @@ prometheus::Labels to_prometheus(const CallLabels& labels) {
 
 }  // namespace
 
-CallSeriesTable::CallSeriesTable(prometheus::Registry& registry)
-    : requests_(counter(registry, "tilewise_requests_total", "Requests answered, by outcome.")),
-      cached_inputs_(counter(registry, "tilewise_request_cached_inputs_total",
-                             "Inputs that were answered from the response cache.")),
-      total_(histogram(registry, "tilewise_request_duration_seconds",
-                       "Time from the last byte of a request to the first of its answer, of those "
-                       "that went well.")),
-      queue_(histogram(registry, "tilewise_request_queue_seconds",
-                       "Time that a request waited for its first pass.")),
-      tokenize_(histogram(registry, "tilewise_request_tokenize_seconds",
-                          "Time that making tokens of a request's text took.")),
-      compute_(histogram(registry, "tilewise_request_compute_seconds",
-                         "Time from the start of a request's first pass to the end of its last.")),
-      tokens_(histogram(registry, "tilewise_request_tokens", "Tokens of a request.")),
-      inputs_(histogram(registry, "tilewise_request_inputs", "Inputs of a request.")) {}
+CallSeriesTable::CallSeriesTable(FamilyList& families)
+    : requests_(families.counter("tilewise_requests_total", "Requests answered, by outcome.")),
+      cached_inputs_(families.counter("tilewise_request_cached_inputs_total",
+                                      "Inputs that were answered from the response cache.")),
+      total_(families.histogram(
+          "tilewise_request_duration_seconds",
+          "Time from the last byte of a request to the first of its answer, of those "
+          "that went well.")),
+      queue_(families.histogram("tilewise_request_queue_seconds",
+                                "Time that a request waited for its first pass.")),
+      tokenize_(families.histogram("tilewise_request_tokenize_seconds",
+                                   "Time that making tokens of a request's text took.")),
+      compute_(families.histogram(
+          "tilewise_request_compute_seconds",
+          "Time from the start of a request's first pass to the end of its last.")),
+      tokens_(families.histogram("tilewise_request_tokens", "Tokens of a request.")),
+      inputs_(families.histogram("tilewise_request_inputs", "Inputs of a request.")) {}
 
 /// The slot that has these labels, or the empty one that they would get.
 std::atomic<CallSeries*>& CallSeriesTable::slot_of(const CallLabels& labels) const {
@@ -96,7 +93,7 @@ std::unique_ptr<CallSeries> CallSeriesTable::create(const CallLabels& labels) {
   const prometheus::Labels names = to_prometheus(labels);
   series->total = &total_.Add(names, kSeconds);
   series->queue = &queue_.Add(names, kSeconds);
-  series->tokenize = &tokenize_.Add(names, kSeconds);
+  series->tokenize = &tokenize_.Add(names, kTokenizeSeconds);
   series->compute = &compute_.Add(names, kSeconds);
   series->tokens = &tokens_.Add(names, kTokens);
   series->inputs = &inputs_.Add(names, kInputs);

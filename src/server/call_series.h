@@ -13,9 +13,9 @@
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 #include <prometheus/histogram.h>
-#include <prometheus/registry.h>
 
 #include "base/status.h"
+#include "server/exposition.h"
 
 namespace tilewise::server {
 
@@ -48,10 +48,10 @@ struct CallSeries {
   CallLabels labels() const { return {protocol, model, task}; }
 };
 
-/// Grows up to a bound, loses nothing. Thread-safe; the registry outlives it.
+/// Grows up to a bound, loses nothing. Thread-safe; the list of families outlives it.
 class CallSeriesTable {
  public:
-  explicit CallSeriesTable(prometheus::Registry& registry);
+  explicit CallSeriesTable(FamilyList& families);
 
   /// Null where there is none. No lock, no allocation.
   CallSeries* find(const CallLabels& labels) const;

@@ -1,19 +1,16 @@
 #include "server/metrics.h"
 
 #include <array>
-#include <map>
 #include <mutex>
-#include <optional>
 #include <set>
-#include <span>
+#include <utility>
 
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
-#include <prometheus/registry.h>
-#include <prometheus/text_serializer.h>
 
 #include "server/call_series.h"
+#include "server/exposition.h"
 #include "server/snapshot_metrics.h"
 
 namespace tilewise::server {
@@ -58,15 +55,6 @@ const char* reason_of(StatusCode code) {
   return nullptr;
 }
 
-Family<Counter>& add_counters(prometheus::Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
-}
-
-Histogram& add_histogram(prometheus::Registry& registry, const char* name, const char* help,
-                         const Histogram::BucketBoundaries& buckets) {
-  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add({}, buckets);
-}
-
 }  // namespace
 
 struct Metrics::State {
@@ -76,8 +64,8 @@ struct Metrics::State {
   CallLabels known_labels(const CallLabels& labels);
   void learn(const Snapshot& snapshot);
 
-  prometheus::Registry registry;
-  CallSeriesTable calls{registry};
+  FamilyList families;
+  CallSeriesTable calls{families};
 
   std::array<Counter*, kStatusCodes> rejections{};  // null: not one
   Histogram& pass_sequences;
@@ -96,31 +84,34 @@ struct Metrics::State {
 };
 
 Metrics::State::State()
-    : pass_sequences(add_histogram(registry, "tilewise_pass_sequences", "Sequences of a pass.",
-                                   {1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256})),
-      pass_tokens(add_histogram(registry, "tilewise_pass_tokens", "Tokens of a pass.",
-                                {8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 1024, 2048, 4096})),
+    : pass_sequences(families.histogram("tilewise_pass_sequences", "Sequences of a pass.")
+                         .Add({}, Histogram::BucketBoundaries{1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64,
+                                                              128, 256})),
+      pass_tokens(families.histogram("tilewise_pass_tokens", "Tokens of a pass.")
+                      .Add({}, Histogram::BucketBoundaries{8, 16, 32, 64, 96, 128, 192, 256, 384,
+                                                           512, 1024, 2048, 4096})),
       pass_seconds(
-          add_histogram(registry, "tilewise_pass_duration_seconds", "Time that a pass took.",
-                        {0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.0025,
-                         0.003, 0.004, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.5, 1})),
-      pass_ratio(
-          add_histogram(registry, "tilewise_pass_prediction_ratio",
-                        "The time that a pass took, as a multiple of the predicted one.",
-                        {0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.3, 1.5, 2, 4, 8})),
-      pass_predicted(add_counters(registry, "tilewise_pass_predicted_seconds_total",
+          families.histogram("tilewise_pass_duration_seconds", "Time that a pass took.")
+              .Add({}, Histogram::BucketBoundaries{0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001,
+                                                   0.0015, 0.002, 0.0025, 0.003, 0.004, 0.005,
+                                                   0.0075, 0.01, 0.02, 0.05, 0.1, 0.5, 1})),
+      pass_ratio(families
+                     .histogram("tilewise_pass_prediction_ratio",
+                                "The time that a pass took, as a multiple of the predicted one.")
+                     .Add({}, Histogram::BucketBoundaries{0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1, 1.05,
+                                                          1.1, 1.2, 1.3, 1.5, 2, 4, 8})),
+      pass_predicted(families
+                         .counter("tilewise_pass_predicted_seconds_total",
                                   "Predicted time of the passes that were run.")
                          .Add({})),
-      connections(prometheus::BuildGauge()
-                      .Name("tilewise_http_connections")
-                      .Help("HTTP connections that are open.")
-                      .Register(registry)
-                      .Add({})),
-      swaps(add_counters(registry, "tilewise_model_swaps_total",
-                         "Versions of models that were loaded, or refused while the old one serves "
-                         "on.")) {
-  Family<Counter>& family = add_counters(registry, "tilewise_rejections_total",
-                                         "Requests that were refused or dropped, by reason.");
+      connections(
+          families.gauge("tilewise_http_connections", "HTTP connections that are open.").Add({})),
+      swaps(families.counter(
+          "tilewise_model_swaps_total",
+          "Versions of models that were loaded, or refused while the old one serves "
+          "on.")) {
+  Family<Counter>& family = families.counter("tilewise_rejections_total",
+                                             "Requests that were refused or dropped, by reason.");
   for (size_t code = 0; code < kStatusCodes; ++code) {
     const char* const reason = reason_of(static_cast<StatusCode>(code));
     if (reason != nullptr) rejections[code] = &family.Add({{"reason", reason}});
@@ -201,15 +192,12 @@ void Metrics::on_swap(std::string_view model, bool ok) {
   state_->swaps.Add({{"model", label}, {"result", ok ? "loaded" : "refused"}}).Increment();
 }
 
-std::string Metrics::expose(const Snapshot& snapshot) {
-  std::vector<prometheus::MetricFamily> families = state_->registry.Collect();
-  {
-    const std::lock_guard lock(state_->mutex);
-    state_->learn(snapshot);
-    append_snapshot(snapshot, state_->utilization.of(snapshot.now, snapshot.busy_seconds),
-                    families);
-  }
-  return prometheus::TextSerializer().Serialize(families);
+Exposition Metrics::expose(const Snapshot& snapshot) {
+  std::vector<prometheus::MetricFamily> gauges;
+  const std::lock_guard lock(state_->mutex);
+  state_->learn(snapshot);
+  append_snapshot(snapshot, state_->utilization.of(snapshot.now, snapshot.busy_seconds), gauges);
+  return {state_->families, std::move(gauges)};
 }
 
 Metrics::Totals Metrics::totals(std::string_view model, std::string_view task) const {

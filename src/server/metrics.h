@@ -13,6 +13,8 @@
 
 namespace tilewise::server {
 
+class Exposition;
+
 /// A call that has been answered, well or not.
 struct CallReport {
   std::string_view protocol;  ///< "kserve", "grpc", "tei", "openai", "sagemaker"
@@ -59,8 +61,9 @@ class Metrics : public engine::PassObserver {
   void on_connection(int change);  ///< +1, -1: HTTP
   void on_swap(std::string_view model, bool ok);
 
-  /// The text format (version 0.0.4), with the gauges as `snapshot` has them.
-  std::string expose(const Snapshot& snapshot);
+  /// The text format (version 0.0.4), with the gauges as `snapshot` has them. Must not
+  /// outlive this.
+  Exposition expose(const Snapshot& snapshot);
 
   /// Totals of one model's task, for KServe's statistics.
   struct Totals {

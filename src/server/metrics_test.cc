@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "server/exposition.h"
+
 namespace tilewise::server {
 namespace {
 
@@ -17,6 +19,15 @@ double value(const std::string& text, const std::string& series) {
     if (line.starts_with(series + " ")) return std::stod(line.substr(series.size() + 1));
   }
   return -1;
+}
+
+/// All of it at once.
+std::string expose(Metrics& metrics, const Snapshot& snapshot = {}) {
+  Exposition exposition = metrics.expose(snapshot);
+  std::string text;
+  while (exposition.append(text)) {
+  }
+  return text;
 }
 
 int64_t count(const std::string& text, const std::string& part) {
@@ -43,7 +54,7 @@ TEST(Metrics, ACallGoesIntoItsBuckets) {
   Metrics metrics;
   metrics.on_call(report("m", "t"));
   metrics.on_call(report("m", "t"));
-  const std::string text = metrics.expose({});
+  const std::string text = expose(metrics);
   EXPECT_EQ(
       value(text, R"(tilewise_requests_total{code="ok",model="m",protocol="kserve",task="t"})"), 2);
   const auto bucket = [&](const std::string& name, const std::string& bound) {
@@ -70,7 +81,7 @@ TEST(Metrics, AFailureIsCountedWithoutATime) {
   metrics.on_call(report("m", "t"));
   const Status overload = overloaded({.what = "full"});
   metrics.on_call(report("m", "t", &overload));
-  const std::string text = metrics.expose({});
+  const std::string text = expose(metrics);
   EXPECT_EQ(value(text, R"(tilewise_requests_total{code="overloaded",model="m",protocol="kserve",)"
                         R"(task="t"})"),
             1);
@@ -92,7 +103,7 @@ TEST(Metrics, EveryRefusalHasAReason) {
                                                      {invalid_argument({}), "invalid"},
                                                      {invalid_input({}), "invalid"}};
   for (const auto& [status, reason] : refusals) metrics.on_call(report("", "", &status));
-  const std::string text = metrics.expose({});
+  const std::string text = expose(metrics);
   for (const auto& [status, reason] : refusals) {
     EXPECT_EQ(value(text, std::string("tilewise_rejections_total{reason=\"") + reason + "\"}"),
               std::string(reason) == "invalid" ? 2 : 1);
@@ -107,7 +118,7 @@ TEST(Metrics, ClientsMakeNoLabels) {
     metrics.on_call(report(made_up, made_up, &unknown));
     metrics.on_call(report("m", made_up, &unknown));
   }
-  const std::string text = metrics.expose({});
+  const std::string text = expose(metrics);
   EXPECT_EQ(count(text, "made-up"), 0);
   EXPECT_EQ(value(text, R"(tilewise_requests_total{code="not_found",model="",protocol="kserve",)"
                         R"(task=""})"),
@@ -116,11 +127,11 @@ TEST(Metrics, ClientsMakeNoLabels) {
 
 TEST(Metrics, ASnapshotMakesNamesKnown) {
   Metrics metrics;
-  metrics.expose({.models = {{.name = "m", .version = "1", .is_ready = true, .tasks = {"t"}}}});
+  expose(metrics, {.models = {{.name = "m", .version = "1", .is_ready = true, .tasks = {"t"}}}});
   const Status overload = overloaded({.what = "full"});
   metrics.on_call(report("m", "t", &overload));
   metrics.on_call(report("m", "made-up", &overload));
-  const std::string text = metrics.expose({});
+  const std::string text = expose(metrics);
   for (const char* task : {"t", ""}) {
     EXPECT_EQ(value(text, std::string("tilewise_requests_total{code=\"overloaded\",model=\"m\","
                                       "protocol=\"kserve\",task=\"") +
@@ -134,8 +145,10 @@ TEST(Metrics, LabelSetsAreBounded) {
   Metrics metrics;
   for (int i = 0; i < 3000; ++i) metrics.on_call(report("m" + std::to_string(i), "t"));
   for (int i = 0; i < 3000; ++i) metrics.on_swap("m" + std::to_string(i), true);
-  const std::string text = metrics.expose({});
+  const std::string text = expose(metrics);
   EXPECT_EQ(count(text, "tilewise_requests_total{"), 1001);
+  EXPECT_EQ(count(text, "# TYPE tilewise_requests_total counter\n"), 1);
+  EXPECT_EQ(count(text, "# HELP tilewise_request_queue_seconds "), 1);
   EXPECT_EQ(value(text, R"(tilewise_requests_total{code="ok",model="other",protocol="kserve",)"
                         R"(task="other"})"),
             2000);
@@ -151,7 +164,7 @@ TEST(Metrics, Passes) {
       {.replica = 0, .sequences = 5, .tokens = 60, .predicted_seconds = 0.001, .seconds = 0.00105});
   metrics.on_pass(
       {.replica = 1, .sequences = 1, .tokens = 9, .predicted_seconds = 0, .seconds = 0.0002});
-  const std::string text = metrics.expose({});
+  const std::string text = expose(metrics);
   EXPECT_EQ(value(text, "tilewise_pass_sequences_sum"), 6);
   EXPECT_EQ(value(text, "tilewise_pass_tokens_sum"), 69);
   EXPECT_EQ(value(text, "tilewise_pass_duration_seconds_count"), 2);
@@ -174,10 +187,10 @@ TEST(Metrics, ASnapshotIsExposed) {
                     .is_ready = true,
                     .isa = "amx",
                     .models = {{.name = "a\"b", .version = "3", .is_ready = false, .tasks = {}}}};
-  metrics.expose(snapshot);
+  expose(metrics, snapshot);
   snapshot.now += std::chrono::seconds(2);
   snapshot.busy_seconds = {1.5, 4};
-  const std::string text = metrics.expose(snapshot);
+  const std::string text = expose(metrics, snapshot);
   EXPECT_EQ(value(text, "tilewise_http_connections"), 1);
   EXPECT_EQ(value(text, R"(tilewise_model_swaps_total{model="m",result="loaded"})"), 1);
   EXPECT_EQ(value(text, R"(tilewise_model_swaps_total{model="m",result="refused"})"), 1);
@@ -232,7 +245,7 @@ TEST(Metrics, ManyThreadsLoseNothing) {
         const std::string model = "m" + std::to_string(i % 50);
         metrics.on_call(report(model, "t"));
         metrics.on_call(report(model, "t", &overload));
-        if (i % 500 == 0) metrics.expose({});
+        if (i % 500 == 0) expose(metrics);
       }
     });
   }
