@@ -1,5 +1,19 @@
 // Which models are served, under which names: one artifact, or a directory DIR/NAME/VERSION.tw that
 // may change while it is served.
+//
+// - VERSION is a whole number without leading zeros; the highest that can be served is. Names that
+//   begin with a dot are passed over.
+// - The directory is looked at now and then. A new version, or another file in the place of the one
+//   that is served, is opened, compared with its checksums, warmed and swapped in once it has not
+//   changed between two looks. Requests that run keep the model that they began with.
+// - A file that cannot be served is logged once and shown in the index; what was served serves on,
+//   and the file is tried again when it changes. A rolled back version (its file removed) gives way
+//   to the highest that is left.
+// - A model whose last file is gone is unloaded. If the directory itself cannot be read, all stays
+//   as it is. A model that was unloaded by name stays so until it is loaded by name.
+//
+// An artifact is mapped: put new files in place by renaming them, as `tilewise compile` does, and
+// never write into one that is served.
 #pragma once
 
 #include <chrono>
@@ -38,6 +52,9 @@ struct RepositoryEntry {
 struct RepositoryOptions {
   /// How often a directory is looked at; 0: only on load() and unload().
   std::chrono::milliseconds poll_interval{1000};
+  /// Told of each load after open(), by name or by the poll, and whether the model is served now.
+  /// Called on the thread that loads.
+  std::function<void(std::string_view model, bool ok)> on_swap = {};
 };
 
 /// Lookups take no lock that a load holds. Thread-safe.
@@ -62,9 +79,14 @@ class Repository {
   std::vector<RepositoryEntry> index() const;
 
   /// Loads the highest version that is there, also of a model that was unloaded; if that fails the
-  /// old one serves on. Errors: not_found, those of Service::load.
+  /// old one serves on. Does nothing where that file is served already. Errors: not_found, those of
+  /// Service::load.
   Status load(const std::string& name);
+  /// Errors: not_found.
   Status unload(const std::string& name);
+
+  /// Looks at the directory at once, as the poll does.
+  void look();
 
   /// Every name that answers requests, "NAME.TASK" and "TASK" included, sorted.
   std::vector<std::string> names() const;

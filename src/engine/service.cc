@@ -162,6 +162,7 @@ Result<std::shared_ptr<ServedModel>> Service::load(const std::string& path) {
 
   auto model = std::make_unique<ServedModel::State>();
   TILEWISE_ASSIGN_OR_RETURN(model->loaded, LoadedModel::open(path, state_->isa, relatives));
+  TILEWISE_RETURN_IF_ERROR(model->loaded->artifact().verify());
   model->id = ++state_->last_id;
   const auto twin = std::find_if(others.begin(), others.end(), [&](const auto& other) {
     return is_equally_fast(other->loaded(), *model->loaded);

@@ -70,10 +70,10 @@ class Service {
   static Result<std::unique_ptr<Service>> start(const ServiceOptions& options, const Clock& clock);
   ~Service();
 
-  /// Opens a model, shares what it can with those that are loaded, warms it on every replica and
-  /// learns how long its passes take (from a model of the same shape, if one is loaded). Takes tens
-  /// of milliseconds; requests go on meanwhile. Errors: those of LoadedModel::open,
-  /// unavailable_machine.
+  /// Opens a model, reads all of it once to compare its checksums, shares what it can with those
+  /// that are loaded, warms it on every replica and learns how long its passes take (from a model
+  /// of the same shape, if one is loaded). Takes tens of milliseconds; requests go on meanwhile.
+  /// Errors: those of LoadedModel::open, unavailable_machine.
   Result<std::shared_ptr<ServedModel>> load(const std::string& path);
 
   /// Answers the request; request.done() says when. Never blocks: what cannot be answered in time
