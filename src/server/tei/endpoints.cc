@@ -1,0 +1,339 @@
+// TEI's endpoints: body -> call -> engine -> reply.
+#include <array>
+#include <charconv>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/exchange.h"
+#include "server/tei/any.h"
+#include "server/tei/call.h"
+#include "server/tei/error.h"
+#include "server/tei/fill.h"
+#include "server/tei/reply.h"
+
+namespace tilewise::server {
+namespace tei {
+namespace {
+
+using Awaitable = boost::asio::awaitable<void>;
+
+/// Writes the error that the query's status is, if it is one.
+void finish(Exchange& exchange) {
+  const engine::Request& query = exchange.query;
+  if (!query.status.ok()) {
+    write_error(query.status, query.retry_after_seconds, exchange.response);
+  }
+}
+
+void refuse_empty(Exchange& exchange, std::string_view name) {
+  exchange.query.status = invalid_argument({.what = "`" + std::string(name) + "` cannot be empty",
+                                            .where = {},
+                                            .expected = {},
+                                            .found = {},
+                                            .remedy = {}});
+  write_empty_error(name, exchange.response);
+}
+
+std::string milliseconds(double seconds) {
+  std::array<char, 32> text;
+  const auto written = std::to_chars(text.data(), text.data() + text.size(), seconds * 1e3,
+                                     std::chars_format::fixed, 3);
+  return {text.data(), written.ptr};
+}
+
+/// TEI's headers, in milliseconds with three decimals: most of what happens here takes less than
+/// one.
+void add_headers(Exchange& exchange, int64_t characters) {
+  const engine::Request& query = exchange.query;
+  const engine::RequestTimes& times = query.times;
+  const std::string total = milliseconds(seconds_between(query.arrival, exchange.app.clock.now()));
+  auto& headers = exchange.response.headers;
+  headers.emplace_back("x-compute-type", "cpu");
+  headers.emplace_back("x-compute-time", total);
+  headers.emplace_back("x-compute-characters", std::to_string(characters));
+  headers.emplace_back("x-compute-tokens", std::to_string(query.tokens));
+  headers.emplace_back("x-total-time", total);
+  headers.emplace_back("x-tokenization-time", milliseconds(times.tokenize));
+  headers.emplace_back("x-queue-time", milliseconds(times.queue));
+  headers.emplace_back("x-inference-time", milliseconds(times.compute));
+  add_truncated_headers(exchange);
+}
+
+/// The query for a call's inputs and options; `wanted` says which task will do.
+Status fill(Exchange& exchange, const Options& options, const Wanted& wanted,
+            std::vector<model::Input>& inputs) {
+  TILEWISE_RETURN_IF_ERROR(check_batch(exchange, inputs.size()));
+  TILEWISE_RETURN_IF_ERROR(choose(exchange, options.task, wanted));
+  exchange.query.inputs = std::move(inputs);
+  exchange.query.both_orders = options.both_orders;
+  set_overlong(exchange, options.truncate, options.cut_left);
+  return {};
+}
+
+const model::Task& task_of(const engine::Request& query) {
+  return query.model->metadata().tasks[static_cast<size_t>(query.tasks.front())].task;
+}
+
+model::InputKind kind_of(const model::Input& input) {
+  return std::holds_alternative<model::PairInput>(input) ? model::InputKind::pair
+                                                         : model::InputKind::text;
+}
+
+Status write_predictions(const PredictCall& call, const engine::Request& query, std::string& out) {
+  const model::Task& task = task_of(query);
+  const auto top = static_cast<int32_t>(call.top);
+  if (!call.is_batch) return append_prediction(task, query.values(0, 0), call.raw_scores, top, out);
+  for (size_t i = 0; i < query.size(); ++i) {
+    out += i == 0 ? '[' : ',';
+    TILEWISE_RETURN_IF_ERROR(
+        append_prediction(task, query.values(i, 0), call.raw_scores, top, out));
+  }
+  out += ']';
+  return {};
+}
+
+Awaitable predict(Exchange& exchange) {
+  PredictCall call;
+  engine::Request& query = exchange.query;
+  query.status = parse(exchange.request.body, call);
+  if (query.status.ok() && call.inputs.empty()) co_return refuse_empty(exchange, "inputs");
+  int64_t characters = 0;
+  if (query.status.ok()) {
+    characters = count_characters(call.inputs);
+    const Wanted wanted{Purpose::predict, kind_of(call.inputs.front())};
+    query.status = fill(exchange, call.options, wanted, call.inputs);
+  }
+  if (query.status.ok()) co_await exchange.answer();
+  if (query.status.ok()) query.status = write_predictions(call, query, exchange.response.body);
+  if (query.status.ok()) add_headers(exchange, characters);
+  finish(exchange);
+}
+
+Status write_ranks(const RerankCall& call, const engine::Request& query, std::string& out) {
+  std::vector<float> scores;
+  for (size_t i = 0; i < query.size(); ++i) {
+    scores.push_back(score_of(task_of(query), query.values(i, 0), call.raw_scores));
+  }
+  const std::span<const model::Input> inputs(query.inputs);
+  return append_ranks(scores, call.return_text ? inputs : inputs.first(0), out);
+}
+
+Awaitable rerank(Exchange& exchange) {
+  RerankCall call;
+  engine::Request& query = exchange.query;
+  query.status = parse(exchange.request.body, call);
+  if (query.status.ok() && call.inputs.empty()) co_return refuse_empty(exchange, "texts");
+  int64_t characters = 0;
+  if (query.status.ok()) {
+    characters = count_characters(call.inputs);
+    const Wanted wanted{Purpose::rerank, model::InputKind::pair};
+    query.status = fill(exchange, call.options, wanted, call.inputs);
+  }
+  if (query.status.ok()) co_await exchange.answer();
+  if (query.status.ok()) query.status = write_ranks(call, query, exchange.response.body);
+  if (query.status.ok()) add_headers(exchange, characters);
+  finish(exchange);
+}
+
+Status write_embeddings(const EmbedCall& call, const engine::Request& query, std::string& out) {
+  std::vector<float> embedding;
+  for (size_t i = 0; i < query.size(); ++i) {
+    TILEWISE_RETURN_IF_ERROR(
+        make_embedding(query.values(i, 0), call.dimensions, call.normalize, embedding));
+    out += i == 0 ? '[' : ',';
+    append_floats(embedding, out);
+  }
+  out += ']';
+  return {};
+}
+
+Awaitable embed(Exchange& exchange) {
+  EmbedCall call;
+  engine::Request& query = exchange.query;
+  query.status = parse(exchange.request.body, call);
+  if (query.status.ok() && call.inputs.empty() && call.token_inputs.empty()) {
+    co_return refuse_empty(exchange, "inputs");
+  }
+  int64_t characters = 0;
+  if (query.status.ok()) query.status = check_batch(exchange, call.token_inputs.size());
+  if (query.status.ok()) {
+    characters = count_characters(call.inputs);
+    for (const engine::TokenInput& input : call.token_inputs)
+      characters += static_cast<int64_t>(input.ids.size());
+    const Wanted wanted{Purpose::embed, {}};
+    query.status = fill(exchange, call.options, wanted, call.inputs);
+    query.token_inputs = std::move(call.token_inputs);
+  }
+  if (query.status.ok()) co_await exchange.answer();
+  if (query.status.ok()) query.status = write_embeddings(call, query, exchange.response.body);
+  if (query.status.ok()) add_headers(exchange, characters);
+  finish(exchange);
+}
+
+Awaitable similarity(Exchange& exchange) {
+  SimilarityCall call;
+  engine::Request& query = exchange.query;
+  query.status = parse(exchange.request.body, call);
+  if (query.status.ok() && call.inputs.empty()) co_return refuse_empty(exchange, "sentences");
+  int64_t characters = 0;
+  if (query.status.ok()) {
+    characters = count_characters(call.inputs);
+    const Wanted wanted{Purpose::embed, model::InputKind::text};
+    query.status = fill(exchange, call.options, wanted, call.inputs);
+  }
+  if (query.status.ok()) co_await exchange.answer();
+  if (query.status.ok()) query.status = append_similarities(query, exchange.response.body);
+  if (query.status.ok()) add_headers(exchange, characters);
+  finish(exchange);
+}
+
+/// The tokenizer of the model that the request names, of the default task's, or of the only one.
+Result<std::shared_ptr<engine::ServedModel>> model_of(Exchange& exchange, std::string_view named) {
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
+  std::string asked(named);
+  if (asked.empty()) asked = exchange.request.query_value("task");
+  if (asked.empty()) asked = exchange.app.settings.default_task;
+  if (!asked.empty()) {
+    TILEWISE_ASSIGN_OR_RETURN(engine::Target target, repository->find(asked));
+    exchange.model = target.model_name;
+    return target.model;
+  }
+  std::string names;
+  std::vector<engine::RepositoryEntry> ready;
+  for (engine::RepositoryEntry& entry : repository->index()) {
+    if (!entry.is_ready || !entry.model) continue;
+    names += (names.empty() ? "" : ", ") + entry.name;
+    ready.push_back(std::move(entry));
+  }
+  if (ready.size() != 1) {
+    return invalid_argument({.what = "Several models have a tokenizer, and the request names none",
+                             .where = "task",
+                             .expected = "one of " + names,
+                             .found = "nothing",
+                             .remedy = "Name it: \"task\" in the body, ?task=, or --default-task"});
+  }
+  exchange.model = ready.front().name;
+  return ready.front().model;
+}
+
+Status write_tokens(Exchange& exchange, const TokenizeCall& call) {
+  TILEWISE_RETURN_IF_ERROR(check_batch(exchange, call.inputs.size()));
+  TILEWISE_ASSIGN_OR_RETURN(const auto served, model_of(exchange, call.task));
+  const text::Tokenizer& tokenizer = served->loaded().tokenizer();
+  std::vector<int32_t> ids;
+  std::string& out = exchange.response.body;
+  for (size_t i = 0; i < call.inputs.size(); ++i) {
+    ids.clear();
+    if (call.add_special_tokens) ids.push_back(tokenizer.cls_id());
+    tokenizer.encode(call.inputs[i], ids);
+    if (call.add_special_tokens) ids.push_back(tokenizer.sep_id());
+    out += i == 0 ? '[' : ',';
+    append_tokens(tokenizer, ids, out);
+  }
+  out += ']';
+  return {};
+}
+
+Awaitable tokenize(Exchange& exchange) {
+  TokenizeCall call;
+  Status& status = exchange.query.status;
+  status = parse(exchange.request.body, call);
+  if (status.ok() && call.inputs.empty()) co_return refuse_empty(exchange, "inputs");
+  if (status.ok()) status = write_tokens(exchange, call);
+  finish(exchange);
+}
+
+Status write_texts(Exchange& exchange, const DecodeCall& call) {
+  TILEWISE_RETURN_IF_ERROR(check_batch(exchange, call.ids.size()));
+  TILEWISE_ASSIGN_OR_RETURN(const auto served, model_of(exchange, call.task));
+  append_texts(served->loaded().tokenizer(), call, exchange.response.body);
+  return {};
+}
+
+Awaitable decode(Exchange& exchange) {
+  DecodeCall call;
+  Status& status = exchange.query.status;
+  status = parse(exchange.request.body, call);
+  if (status.ok() && call.ids.empty()) co_return refuse_empty(exchange, "ids");
+  if (status.ok()) status = write_texts(exchange, call);
+  finish(exchange);
+}
+
+/// Described is the task that is asked for, the default one, or else the first of all.
+Status write_info(Exchange& exchange) {
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
+  const std::vector<engine::Target> targets = served_tasks(*repository);
+  if (targets.empty()) {
+    return unavailable(
+        {.what = "No model is served", .where = {}, .expected = {}, .found = {}, .remedy = {}});
+  }
+  std::string asked = exchange.request.query_value("task");
+  if (asked.empty()) asked = exchange.app.settings.default_task;
+  engine::Target described = targets.front();
+  if (!asked.empty()) {
+    TILEWISE_ASSIGN_OR_RETURN(described, repository->find(asked));
+    if (described.tasks.empty()) described.tasks = {0};
+  }
+  const auto served = [](const engine::Target& target) -> ServedTask {
+    return {name_of(target), target.model_name, &target.model->metadata(),
+            &server::task_of(target)};
+  };
+  std::vector<ServedTask> tasks;
+  for (const engine::Target& target : targets) tasks.push_back(served(target));
+  append_info(served(described), tasks, exchange.app.settings, exchange.response.body);
+  return {};
+}
+
+Awaitable info(Exchange& exchange) {
+  exchange.query.status = write_info(exchange);
+  finish(exchange);
+  co_return;
+}
+
+Awaitable health(Exchange& exchange) {
+  if (!exchange.app.is_ready()) {
+    exchange.query.status = unavailable({.what = "The server is not ready",
+                                         .where = {},
+                                         .expected = {},
+                                         .found = {},
+                                         .remedy = {}});
+    finish(exchange);
+  }
+  co_return;
+}
+
+}  // namespace
+
+Awaitable answer_any(Exchange& exchange) {
+  Shape shape;
+  Status& status = exchange.query.status;
+  status = look_at(exchange.request.body, shape);
+  if (status.ok() && shape.has_texts) co_return co_await rerank(exchange);
+  if (status.ok() && shape.has_sentences) co_return co_await similarity(exchange);
+  if (status.ok()) status = choose(exchange, shape.task, {Purpose::anything, shape.input});
+  if (!status.ok()) co_return finish(exchange);
+  if (task_of(exchange.query).kind == model::TaskKind::embedding)
+    co_return co_await embed(exchange);
+  co_return co_await predict(exchange);
+}
+
+}  // namespace tei
+
+std::span<const Endpoint> tei_endpoints() {
+  using tei::write_error;
+  static constexpr Endpoint kEndpoints[] = {
+      {"POST", "/predict", tei::predict, write_error, false, true},
+      {"POST", "/rerank", tei::rerank, write_error, false, true},
+      {"POST", "/embed", tei::embed, write_error, false, true},
+      {"POST", "/similarity", tei::similarity, write_error, false, true},
+      {"POST", "/", tei::answer_any, write_error, false, true},
+      {"POST", "/tokenize", tei::tokenize, write_error},
+      {"POST", "/decode", tei::decode, write_error},
+      {"GET", "/info", tei::info, write_error},
+      {"GET", "/health", tei::health, write_error, true},
+  };
+  return kEndpoints;
+}
+
+}  // namespace tilewise::server

@@ -1,0 +1,67 @@
+#include "server/tei/fill.h"
+
+#include <string>
+#include <utility>
+
+#include "server/kserve/infer.h"
+
+namespace tilewise::server {
+
+Result<const engine::Repository*> repository_of(const Exchange& exchange) {
+  const engine::Repository* repository = exchange.app.repository.load(std::memory_order_acquire);
+  if (repository) return repository;
+  return unavailable({.what = "The server is not ready yet",
+                      .where = {},
+                      .expected = {},
+                      .found = {},
+                      .remedy = "Ask again when /health answers 200"});
+}
+
+Status choose(Exchange& exchange, std::string_view named, const Wanted& wanted) {
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
+  const std::string in_query = named.empty() ? exchange.request.query_value("task") : std::string();
+  const std::string_view asked = named.empty() ? std::string_view(in_query) : named;
+  TILEWISE_ASSIGN_OR_RETURN(
+      engine::Target target,
+      choose_task(*repository, asked, exchange.app.settings.default_task, wanted));
+  aim(exchange, std::move(target));
+  return {};
+}
+
+void aim(Exchange& exchange, engine::Target target) {
+  exchange.model = target.model_name;
+  exchange.task.clear();
+  for (const int32_t task : target.tasks) {
+    if (!exchange.task.empty()) exchange.task += ',';
+    exchange.task += target.model->metadata().tasks[static_cast<size_t>(task)].task.name;
+  }
+  exchange.query.model = std::move(target.model);
+  exchange.query.tasks = std::move(target.tasks);
+}
+
+Status check_batch(const Exchange& exchange, size_t inputs) {
+  const int32_t most = exchange.app.settings.limits.batch_inputs;
+  if (inputs <= static_cast<size_t>(most)) return {};
+  return too_large({.what = "The request has more inputs than the server takes",
+                    .where = {},
+                    .expected = "at most " + std::to_string(most),
+                    .found = std::to_string(inputs),
+                    .remedy = "Split it"});
+}
+
+void set_overlong(Exchange& exchange, std::optional<bool> truncate, bool cut_left) {
+  using engine::Overlong;
+  const bool cut = truncate.value_or(exchange.app.settings.auto_truncate);
+  exchange.query.overlong = !cut       ? Overlong::refuse
+                            : cut_left ? Overlong::cut_left
+                                       : Overlong::cut_right;
+}
+
+void add_truncated_headers(Exchange& exchange) {
+  std::string inputs = kserve::truncated_inputs(exchange.query);
+  if (inputs.empty()) return;
+  exchange.response.headers.emplace_back("x-truncated", "true");
+  exchange.response.headers.emplace_back("x-truncated-inputs", std::move(inputs));
+}
+
+}  // namespace tilewise::server

@@ -1,0 +1,33 @@
+// From what a call of TEI, OpenAI or SageMaker asks for to the request that the engine answers.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+#include "base/status.h"
+#include "server/exchange.h"
+#include "server/tei/choose_task.h"
+
+namespace tilewise::server {
+
+/// The models; `unavailable` while there are none yet.
+Result<const engine::Repository*> repository_of(const Exchange& exchange);
+
+/// The task that answers: `named` in the body, else ?task=, else as choose_task() says. Sets the
+/// query's model and tasks, and what is asked for the metrics.
+Status choose(Exchange& exchange, std::string_view named, const Wanted& wanted);
+
+/// Puts a target into the query.
+void aim(Exchange& exchange, engine::Target target);
+
+/// too_large where a request has more inputs than the server takes.
+Status check_batch(const Exchange& exchange, size_t inputs);
+
+/// What to do with text that is too long: as the request says, else as the server is set.
+void set_overlong(Exchange& exchange, std::optional<bool> truncate, bool cut_left);
+
+/// x-truncated and x-truncated-inputs ("0,3"), where text was cut.
+void add_truncated_headers(Exchange& exchange);
+
+}  // namespace tilewise::server
