@@ -16,12 +16,23 @@ struct Batcher::State {
   State(const Clock& its_clock, const BatcherOptions& options)
       : clock(its_clock), schedule(options), sleepers(static_cast<size_t>(options.replicas)) {}
 
+  /// The next one to wake up, if a work waits for which none has been called; for notify_one()
+  /// after the lock is given back, so that it does not wake up only to wait for the lock.
+  std::condition_variable* call() {
+    if (asleep.empty() || called >= schedule.waiting()) return nullptr;
+    Sleeper& sleeper = *asleep.back();
+    asleep.pop_back();
+    sleeper.is_asleep = false;
+    ++called;
+    return &sleeper.wake;
+  }
+
   const Clock& clock;
   mutable std::mutex mutex;
   Schedule schedule;
   std::vector<Sleeper> sleepers;
   std::vector<Sleeper*> asleep;  // the last to fall asleep wakes first: its caches are warm
-  int64_t called = 0;            // that are awake but have not taken yet
+  int64_t called = 0;            // have been called and are not back yet
   bool is_closed = false;
 };
 
@@ -38,14 +49,10 @@ std::optional<Duration> Batcher::submit(Job& job) {
   if (s.is_closed) return Duration::zero();
   const auto refused = s.schedule.submit(job, s.clock.now());
   if (refused) return refused;
-  // Every work that waits for a replica to wake up needs another one.
-  while (!s.asleep.empty() && s.called < s.schedule.waiting()) {
-    State::Sleeper& sleeper = *s.asleep.back();
-    s.asleep.pop_back();
-    sleeper.is_asleep = false;
-    ++s.called;
-    sleeper.wake.notify_one();
-  }
+  // One, who calls others: the caller has more to do than to wake up a whole machine.
+  std::condition_variable* wake = s.call();
+  lock.unlock();
+  if (wake != nullptr) wake->notify_one();
   return std::nullopt;
 }
 
@@ -70,6 +77,12 @@ bool Batcher::take(int32_t replica, Pass& pass) {
     s.asleep.push_back(&self);
     self.wake.wait(lock, [&] { return !self.is_asleep; });
     --s.called;
+  }
+  // Two, so that all are awake after a few rounds.
+  std::condition_variable* const wakes[] = {s.call(), s.call()};
+  lock.unlock();
+  for (std::condition_variable* wake : wakes) {
+    if (wake != nullptr) wake->notify_one();
   }
   return true;
 }

@@ -19,9 +19,10 @@ double slack_of(const Job* node) { return node == nullptr ? kNever : node->place
 
 void DeadlineQueue::refresh(Job& job) const {
   Job::Place& place = job.place;
-  const double until = sum_of(place.left) + job.predicted_seconds;
+  const double before = sum_of(place.left);
+  const double until = before + job.predicted_seconds;
   place.sum = until + sum_of(place.right);
-  place.slack = std::min({slack_of(place.left), place.latest - until * stretch_,
+  place.slack = std::min({slack_of(place.left), place.latest - before * stretch_,
                           slack_of(place.right) - until * stretch_});
 }
 
@@ -120,12 +121,13 @@ DeadlineQueue::Gap DeadlineQueue::gap_at(Time deadline) const {
   Gap gap{.before = 0, .slack = kNever};
   if (back_ == nullptr || back_->deadline <= deadline) return {seconds(), kNever};
   for (const Job* node = root_; node != nullptr;) {
-    const double until = gap.before + sum_of(node->place.left) + node->predicted_seconds;
+    const double before = gap.before + sum_of(node->place.left);
+    const double until = before + node->predicted_seconds;
     if (node->deadline <= deadline) {
       gap.before = until;
       node = node->place.right;
     } else {
-      gap.slack = std::min({gap.slack, node->place.latest - until * stretch_,
+      gap.slack = std::min({gap.slack, node->place.latest - before * stretch_,
                             slack_of(node->place.right) - until * stretch_});
       node = node->place.left;
     }

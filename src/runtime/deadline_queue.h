@@ -18,12 +18,13 @@ class DeadlineQueue {
   /// `stretch`: seconds that pass for each second of predicted work before a job.
   explicit DeadlineQueue(double stretch) : stretch_(stretch) {}
 
+  double stretch() const { return stretch_; }
   bool is_empty() const { return root_ == nullptr; }
   Job* front() const { return front_; }
   Job* back() const { return back_; }
 
-  /// `latest`: when the work before the end of the job must be done, in seconds of the clock. Jobs
-  /// of equal deadlines stay in the order of their arrival. Reads predicted_seconds.
+  /// `latest`: when all work before the job must be done, in seconds of the clock. Jobs of equal
+  /// deadlines stay in the order of their arrival. Reads predicted_seconds.
   void insert(Job& job, double latest);
   void erase(Job& job);
 
@@ -33,8 +34,8 @@ class DeadlineQueue {
   /// What an insertion would find.
   struct Gap {
     double before = 0;  ///< predicted seconds of the jobs before it
-    double slack = 0;   ///< the smallest `latest` of the jobs after it, less the stretched time of
-                        ///< each and of what is before each; infinity where there are none
+    double slack = 0;   ///< the smallest `latest` of the jobs after it, less the stretched time
+                        ///< of what is before each; infinity where there are none
   };
   Gap gap_at(Time deadline) const;
 

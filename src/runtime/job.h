@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -14,12 +15,14 @@ namespace tilewise::runtime {
 
 enum class Priority : uint8_t { interactive, bulk };
 
-/// Works of one lane may share a pass: those of one loaded model. It must outlive its jobs. The
-/// batcher reads and corrects its `time` under its own lock.
+constexpr size_t index_of(Priority priority) { return static_cast<size_t>(priority); }
+
+/// Works of one lane may share a pass: those of one loaded model. It must outlive its jobs and
+/// passes. The batcher reads and corrects its `time` under its own lock.
 struct Lane {
   PassTime time;
 
-  std::array<int64_t, 2> waiting_jobs = {};  ///< the batcher's, by Priority
+  std::array<int64_t, 2> waiting_jobs = {};  // the batcher's; by Priority
 };
 
 struct Job;
@@ -43,14 +46,16 @@ struct Job {
   Time started;  ///< of the first pass; as `submitted` where there was none
   Time submitted;
 
-  // The batcher's.
+  // The rest is the batcher's.
+  bool is_waiting = false;       // some of its works are in no pass yet
+  int32_t taken = 0;             // works that went into passes: they go in their order
   int32_t unfinished = 0;        // works that wait or are in a pass
-  int32_t taken = 0;             // works[taken...] wait, if is_waiting
-  bool is_waiting = false;       // is in a DeadlineQueue
-  double predicted_seconds = 0;  // of a replica's time, for the works that wait
-  double work_seconds = 0;       // the same without the fixed cost of passes
+  double predicted_seconds = 0;  // of the works that wait, with their share of passes' fixed cost
+  double work_seconds = 0;       // the same without it
+  double least_seconds = 0;      // a pass of its longest work alone
+  double room_seconds = 0;       // the time that admission left for its last pass
 
-  /// In a DeadlineQueue.
+  /// Its place in a DeadlineQueue.
   struct Place {
     Job* previous = nullptr;
     Job* next = nullptr;
@@ -59,8 +64,8 @@ struct Job {
     uint64_t arrival = 0;
     uint32_t height = 0;
     double latest = 0;
-    double sum = 0;
-    double slack = 0;
+    double sum = 0;    // of predicted_seconds, in the tree below
+    double slack = 0;  // the smallest in the tree below, if nothing waited before it
   } place;
 };
 
