@@ -31,7 +31,11 @@ Status look_at(std::string_view body, Shape& shape) {
       return {};
     }
     shape.has_texts |= name == "query" || name == "texts";
-    shape.has_row |= name == "text" || name == "left" || name == "right";
+    const bool is_pair = name == "left" || name == "right";
+    if (is_pair || name == "text") {
+      shape.has_row = true;
+      shape.input = is_pair ? model::InputKind::pair : model::InputKind::text;
+    }
     return skip(value);
   });
 }

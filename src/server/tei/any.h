@@ -22,7 +22,7 @@ struct Shape {
   bool has_sentences = false;  ///< "inputs" is an object with "source_sentence": /similarity
   bool has_row = false;        ///< "text", "left" or "right": no call of TEI's but a row
   std::optional<model::InputKind>
-      input;  ///< of "inputs", as /predict reads them; nullopt: could be either
+      input;  ///< of "inputs", as /predict reads them, or of the row; nullopt: could be either
 };
 
 /// Errors: invalid_argument for what is not a JSON object.

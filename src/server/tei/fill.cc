@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/kserve/infer.h"
+#include "server/sagemaker/rows_call.h"
 
 namespace tilewise::server {
 
@@ -17,9 +18,16 @@ Result<const engine::Repository*> repository_of(const Exchange& exchange) {
                       .remedy = "Ask again when /health answers 200"});
 }
 
+std::string parameter(const Exchange& exchange, std::string_view name) {
+  std::string value = exchange.request.query_value(name);
+  if (!value.empty()) return value;
+  return std::string(
+      sagemaker::attribute(exchange.request.header("X-Amzn-SageMaker-Custom-Attributes"), name));
+}
+
 Status choose(Exchange& exchange, std::string_view named, const Wanted& wanted) {
   TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
-  const std::string in_query = named.empty() ? exchange.request.query_value("task") : std::string();
+  const std::string in_query = named.empty() ? parameter(exchange, "task") : std::string();
   const std::string_view asked = named.empty() ? std::string_view(in_query) : named;
   TILEWISE_ASSIGN_OR_RETURN(
       engine::Target target,

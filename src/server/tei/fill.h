@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/status.h"
@@ -14,8 +15,12 @@ namespace tilewise::server {
 /// The models; `unavailable` while there are none yet.
 Result<const engine::Repository*> repository_of(const Exchange& exchange);
 
-/// The task that answers: `named` in the body, else ?task=, else as choose_task() says. Sets the
-/// query's model and tasks, and what is asked for the metrics.
+/// ?name=, else of X-Amzn-SageMaker-Custom-Attributes ("task=intent;top=3"), which is all that a
+/// client of SageMaker can say beside the body; empty where it is not there.
+std::string parameter(const Exchange& exchange, std::string_view name);
+
+/// The task that answers: `named` in the body, else the parameter "task", else as choose_task()
+/// says. Sets the query's model and tasks, and what is asked for the metrics.
 Status choose(Exchange& exchange, std::string_view named, const Wanted& wanted);
 
 /// Puts a target into the query.
