@@ -1,0 +1,127 @@
+#include "server/grpc/grpc_server.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <grpc/support/log.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include "base/log.h"
+#include "server/grpc/credentials.h"
+#include "server/grpc/errands.h"
+#include "server/grpc/health_calls.h"
+#include "server/grpc/infer_call.h"
+#include "server/grpc/loop.h"
+#include "server/grpc/management.h"
+#include "server/grpc/stream_call.h"
+
+namespace tilewise::server {
+namespace {
+
+/// gRPC's own messages, which are errors alone unless GRPC_VERBOSITY asks for more.
+void log_of_grpc(gpr_log_func_args* message) {
+  const std::string text = std::string("gRPC: ") + message->message;
+  if (message->severity == GPR_LOG_SEVERITY_ERROR) {
+    log_warn(text);
+  } else {
+    log_debug(text);
+  }
+}
+
+std::string address_of(const Settings& settings) {
+  const bool is_ipv6 = settings.address.find(':') != std::string::npos;
+  return (is_ipv6 ? "[" + settings.address + "]" : settings.address) + ":" +
+         std::to_string(settings.grpc_port);
+}
+
+}  // namespace
+
+struct GrpcServer::State {
+  explicit State(App& app) : shared(app) {}
+
+  Shared shared;
+  Errands errands;
+  std::vector<std::unique_ptr<Loop>> loops;
+  std::vector<std::unique_ptr<InferCalls>> infer_calls;  // one a loop, gone before it
+  std::unique_ptr<grpc::Server> server;
+  int port = 0;
+  bool is_stopped = false;
+
+  Status listen();
+  Status serve();
+};
+
+Status GrpcServer::State::listen() {
+  const Settings& settings = shared.app.settings;
+  TILEWISE_ASSIGN_OR_RETURN(const auto credentials, make_credentials(settings.tls));
+  grpc::ServerBuilder builder;
+  const std::string address = address_of(settings);
+  builder.AddListeningPort(address, credentials, &port);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port that is taken is an error
+  builder.SetMaxReceiveMessageSize(static_cast<int>(
+      std::min<int64_t>(settings.limits.body_bytes, std::numeric_limits<int>::max())));
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, settings.limits.header_bytes);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             10'000);  // keepalive of idle clients
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.RegisterService(&shared.inference);
+  builder.RegisterService(&shared.health);
+  for (int32_t i = 0; i < std::max(settings.io_threads, 1); ++i) {
+    loops.push_back(std::make_unique<Loop>(builder.AddCompletionQueue()));
+  }
+  server = builder.BuildAndStart();
+  if (server != nullptr && port != 0) return {};
+  return io_error({.what = "gRPC cannot listen",
+                   .where = address,
+                   .expected = "an address of this machine and a port that is free"});
+}
+
+Status GrpcServer::State::serve() {
+  TILEWISE_RETURN_IF_ERROR(errands.start());
+  for (const auto& loop : loops) {
+    infer_calls.push_back(std::make_unique<InferCalls>(shared, *loop));
+    infer_calls.back()->start();
+    accept_stream_calls(shared, *loop);
+    accept_health_calls(shared, *loop);
+    accept_management_calls(shared, *loop, errands);
+  }
+  for (const auto& loop : loops) TILEWISE_RETURN_IF_ERROR(loop->start());
+  return {};
+}
+
+GrpcServer::GrpcServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+GrpcServer::~GrpcServer() { stop(std::chrono::milliseconds(0)); }
+
+Result<std::unique_ptr<GrpcServer>> GrpcServer::start(App& app) {
+  gpr_set_log_function(log_of_grpc);
+  std::unique_ptr<GrpcServer> server(new GrpcServer(std::make_unique<State>(app)));
+  TILEWISE_RETURN_IF_ERROR(server->state_->listen());
+  TILEWISE_RETURN_IF_ERROR(server->state_->serve());
+  return server;
+}
+
+int32_t GrpcServer::port() const { return state_->port; }
+
+void GrpcServer::update_health() {
+  for (const auto& loop : state_->loops) loop->announce_phase();
+}
+
+void GrpcServer::stop(std::chrono::milliseconds wait) {
+  State& state = *state_;
+  if (state.is_stopped) return;
+  state.is_stopped = true;
+  state.shared.is_stopping = true;
+  if (state.server != nullptr) {
+    update_health();  // what lasts ends
+    state.server->Shutdown(std::chrono::system_clock::now() + wait);
+  }
+  state.errands.stop();
+  for (const auto& loop : state.loops) loop->finish();
+  state.infer_calls.clear();
+}
+
+}  // namespace tilewise::server
