@@ -4,6 +4,24 @@
 #include <cstdlib>
 #include <new>
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TILEWISE_OTHER_NEW
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define TILEWISE_OTHER_NEW
+#endif
+
+#ifdef TILEWISE_OTHER_NEW
+
+namespace tilewise::runtime {
+
+std::optional<int64_t> allocations() { return std::nullopt; }
+
+}  // namespace tilewise::runtime
+
+#else
+
 namespace {
 
 std::atomic<int64_t> count{0};
@@ -23,6 +41,8 @@ void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace tilewise::runtime {
 
-int64_t allocations() { return count.load(std::memory_order_relaxed); }
+std::optional<int64_t> allocations() { return count.load(std::memory_order_relaxed); }
 
 }  // namespace tilewise::runtime
+
+#endif
