@@ -192,6 +192,58 @@ TEST_F(Sequences, CanBeVeryLong) {
   EXPECT_EQ(tokens_.tokens(), 8);
 }
 
+/// The letters of one side of a sequence of the fixture's tokenizer; `[` and `]` around and `|`
+/// between the sides, as the golden file has them.
+std::string letters(const PackedTokens& tokens, bool pair) {
+  std::string sides[2];
+  for (size_t i = 0; i < tokens.ids.size(); ++i) {
+    if (tokens.ids[i] >= 5) sides[tokens.types[i]] += static_cast<char>('a' + tokens.ids[i] - 5);
+  }
+  return "[" + sides[0] + (pair ? "|" + sides[1] : "") + "]";
+}
+
+/// "[abc]" -> "a b c".
+std::string spaced(const std::string& bracketed) {
+  std::string text;
+  for (const char letter : bracketed.substr(1, bracketed.size() - 2)) {
+    text += letter;
+    text += ' ';
+  }
+  return text;
+}
+
+TEST_F(Sequences, AreCutOnTheLeftAsTokenizersDoes) {
+  int compared = 0;
+  for (const std::string& line : golden_lines("truncation_left.golden.txt")) {
+    std::istringstream fields(line);
+    std::string strategy, left, right, expected;
+    fields >> strategy >> left >> right;
+    right.pop_back();  // the colon
+    const bool pair = right != ".";
+    task_.truncation = model::parse_name<model::Truncation>(strategy).value();
+    task_.input = pair ? model::InputKind::pair : model::InputKind::text;
+    for (int budget = 0; fields >> expected; ++budget, ++compared) {
+      task_.max_tokens = budget + (pair ? 3 : 2);
+      tokens_.clear();
+      const model::Input input = pair ? model::Input(model::PairInput{spaced(left), spaced(right)})
+                                      : model::Input(model::TextInput{spaced(left)});
+      const Status status =
+          encoder_.append(task_, input, tokens_, {.overlong = Overlong::cut_left});
+      EXPECT_EQ(status.ok() ? letters(tokens_, pair) : "-", expected) << line << " at " << budget;
+    }
+  }
+  EXPECT_EQ(compared, 3 * 4 * 5 * 12);
+}
+
+TEST_F(Sequences, CanBeThoseOfThePairTheOtherWayRound) {
+  ASSERT_TRUE(append_pair("c", "a b").ok());
+  const PackedTokens expected = tokens_;
+  tokens_.clear();
+  ASSERT_TRUE(encoder_.append(task_, model::PairInput{"a b", "c"}, tokens_, {.swap = true}).ok());
+  EXPECT_EQ(tokens_.ids, expected.ids);
+  EXPECT_EQ(tokens_.types, expected.types);
+}
+
 /// What was refused leaves nothing behind.
 void expect_refused(const Status& status, const PackedTokens& tokens, const std::string& reason) {
   EXPECT_EQ(status.code(), StatusCode::invalid_input);
@@ -200,6 +252,18 @@ void expect_refused(const Status& status, const PackedTokens& tokens, const std:
   EXPECT_THAT(tokens.types, IsEmpty());
   EXPECT_EQ(tokens.sequences(), 0);
   EXPECT_THAT(tokens.truncated, IsEmpty());
+}
+
+TEST_F(Sequences, AreRefusedAsTooLongOnlyWhereThatIsAsked) {
+  const EncodeOptions refuse = {.overlong = Overlong::refuse};
+  ASSERT_TRUE(encoder_.append(task_, model::TextInput{"a b c d e a"}, tokens_, refuse).ok());
+  EXPECT_EQ(tokens_.tokens(), 8) << "exactly as long as allowed";
+  tokens_.clear();
+  expect_refused(encoder_.append(task_, model::TextInput{"a b c d e a b"}, tokens_, refuse),
+                 tokens_, "expected at most 8 tokens; found 9 tokens");
+  task_.input = model::InputKind::pair;
+  expect_refused(encoder_.append(task_, model::PairInput{"a b c", "a b c"}, tokens_, refuse),
+                 tokens_, "found 9 tokens");
 }
 
 TEST_F(Sequences, RefuseThePairOfATextTask) {

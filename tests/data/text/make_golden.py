@@ -7,6 +7,7 @@ Everything comes from Hugging Face `tokenizers` and from Python itself; nothing 
 
 torture.jsonl (written by hand) -> NAME/tokenizer.json, torture.golden.jsonl: ids of line i with each of the tokenizers
 truncation.golden.txt: tokens kept of two texts, for each strategy, length and budget
+truncation_left.golden.txt: which tokens are kept where the beginning is cut
 characters.golden.txt: hashes over what each tokenizer makes of every code point
 """
 import hashlib
@@ -134,6 +135,31 @@ def write_truncation(tokenizer):
                     out.write(f"{strategy} {left} {'.' if right is None else right}: {' '.join(results)}\n")
 
 
+def kept_left(tokenizer, left, right, budget, strategy):
+    """The letters that are left of texts of single letters; "-" where `tokenizers` gives an error."""
+    tokenizer.enable_truncation(budget + (2 if right is None else 3), strategy=strategy, direction="left")
+    try:
+        encoding = tokenizer.encode(*(" ".join(text) for text in (left, right) if text is not None))
+    except Exception as error:  # the binding raises no narrower type
+        assert "Truncation error" in str(error), error
+        return "-"
+    sides = ["", ""]
+    for token, side, special in zip(encoding.tokens, encoding.type_ids, encoding.special_tokens_mask):
+        if not special:
+            sides[side] += token
+    return f"[{sides[0]}]" if right is None else f"[{sides[0]}|{sides[1]}]"
+
+
+def write_truncation_left(tokenizer):
+    with open(HERE / "truncation_left.golden.txt", "w") as out:
+        out.write("# strategy, left, right (. for a single text), a letter a token: what is kept for budgets 0, 1, 2...\n")
+        for strategy in ("longest_first", "only_first", "only_second"):
+            for left in ("", "a", "abc", "abcde"):
+                for right in [None, "", "e", "edc", "edcba"]:
+                    results = [kept_left(tokenizer, left, right, budget, strategy) for budget in range(12)]
+                    out.write(f"{strategy} [{left}] {'.' if right is None else f'[{right}]'}: {' '.join(results)}\n")
+
+
 def blocks():
     for _, group in itertools.groupby(CODE_POINTS, key=lambda c: c // BLOCK):
         yield list(group)
@@ -190,6 +216,7 @@ def main():
     write_torture(tokenizers, texts)
     write_characters(tokenizers)
     write_truncation(tokenizers["uncased"])
+    write_truncation_left(tokenizers["uncased"])
 
 
 if __name__ == "__main__":
