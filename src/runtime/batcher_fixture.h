@@ -72,6 +72,7 @@ struct Stream {
   std::vector<int32_t> lengths = {16};
   Duration deadline = std::chrono::milliseconds(10);
   Priority priority = Priority::interactive;
+  Duration after = {};  // from the beginning of the run
 };
 
 struct Counts {
@@ -104,7 +105,9 @@ class Simulation {
     const auto gap = [&](const Stream& stream) {
       return seconds_long(std::exponential_distribution<double>(stream.per_second)(random));
     };
-    for (const Stream& stream : streams) next.push_back(begin + gap(stream));
+    for (const Stream& stream : streams) next.push_back(begin + stream.after + gap(stream));
+    is_sending = !streams.empty();
+    take();
     for (;;) {
       const auto first = std::min_element(next.begin(), next.end());
       is_sending = first != next.end() && *first < end;

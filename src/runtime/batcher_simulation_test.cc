@@ -189,6 +189,35 @@ TEST(BatcherBulk, HasAllThatInteractiveWorkLeaves) {
             simulation.counts(Priority::interactive).offered / 1000);
 }
 
+TEST(BatcherBulk, WhatItHadOfAnIdleServerIsNotHeldAgainstIt) {
+  Lane lane{.time = pass_time_of(100e-6, kWork / 16)};
+  Simulation simulation({});
+  simulation.send({.lane = &lane,
+                   .lengths = std::vector<int32_t>(20000, 16),
+                   .deadline = std::chrono::hours(1),
+                   .priority = Priority::bulk});
+  simulation.run(
+      {{.lane = &lane, .per_second = 2 * full_rate(100e-6), .after = std::chrono::seconds(1)}}, 2);
+  // A second alone, and a tenth of the next one: but for a pass or two.
+  EXPECT_NEAR(simulation.counts(Priority::bulk).pass_seconds, 1.1, 0.01);
+}
+
+TEST(BatcherBulk, SavesNoShareWhileItDoesNotWait) {
+  Lane lane{.time = pass_time_of(100e-6, kWork / 16)};
+  Simulation simulation({});
+  simulation.run({{.lane = &lane, .per_second = 2 * full_rate(100e-6)},
+                  {.lane = &lane,
+                   .per_second = 1000,
+                   .lengths = std::vector<int32_t>(1000, 16),
+                   .deadline = std::chrono::hours(1),
+                   .priority = Priority::bulk,
+                   .after = std::chrono::seconds(1)}},
+                 1.5);
+  // A tenth of half a second.
+  EXPECT_NEAR(simulation.counts(Priority::bulk).pass_seconds, 0.05, 0.01);
+  EXPECT_EQ(simulation.counts(Priority::interactive).expired, 0);
+}
+
 TEST(BatcherBulk, JobsThatWereAdmittedBeforeItCameStayInTime) {
   Lane lane{.time = pass_time_of(100e-6, kWork / 16)};
   Simulation simulation({.bulk_share = 0.5});

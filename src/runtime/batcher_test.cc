@@ -183,12 +183,13 @@ TEST_F(BatcherTest, APassIsOfOneLaneAndOvertakesOthersThatStayInTime) {
 
 TEST_F(BatcherTest, APassOvertakesNoneThatWouldBeLate) {
   start();
-  const Client& first = admitted({10}, milliseconds(5));
-  Client& second = client_of(other_, {10}, microseconds(5100));
+  const Client& first = admitted({10}, microseconds(5500));
+  Client& second = client_of(other_, {100}, microseconds(5600));
   ASSERT_EQ(batcher_->submit(second.job), std::nullopt);
   admitted({100}, milliseconds(100));
-  // The second must begin in 900 us: the first takes 190 of them, the third would take 1000 more.
-  clock_.advance(milliseconds(5) - microseconds(1500));
+  // The second takes 1090 us and must begin in 610, the first takes 190 of them. The third would
+  // take 1000 more, for which the first has time.
+  clock_.advance(microseconds(3400));
   ASSERT_TRUE(batcher_->try_take(0, pass_));
   EXPECT_THAT(jobs_of(pass_), ElementsAre(&first.job));
   finish_in_time(0, pass_);
@@ -267,14 +268,11 @@ TEST_F(BatcherTest, BulkWaitsWhereAnAdmittedJobWouldBeLate) {
 
 TEST_F(BatcherTest, WhatCannotBeInTimeIsRefusedAtOnceAndIsAdmittedAfterTheWait) {
   start();
-  Duration wait = fill(milliseconds(10));
+  const Duration wait = fill(milliseconds(10));
   EXPECT_GT(wait, Duration::zero());
   EXPECT_LT(wait, milliseconds(10));
   EXPECT_NE(batcher_->refuses(Priority::interactive, in(milliseconds(1))), std::nullopt);
   EXPECT_EQ(batcher_->refuses(Priority::interactive, in(milliseconds(100))), std::nullopt);
-  // Run passes until the wait is over. A bit is added: a pass of the prediction is not cut where
-  // the wait ends.
-  wait += milliseconds(2) + microseconds(500);
   const Time again = in(wait);
   while (batcher_->try_take(0, pass_) &&
          clock_.now() + seconds_long(pass_.predicted_seconds) < again) {
@@ -348,6 +346,26 @@ TEST_F(BatcherTest, AdmissionKnowsWhatRuns) {
   EXPECT_EQ(batcher_->submit(client({10}, microseconds(3250)).job), std::nullopt);
 }
 
+TEST_F(BatcherTest, AdmissionKnowsThatLanesShareNoPass) {
+  // Together in one pass 2090 us, one after the other 2180; and 500 for the reply.
+  const std::vector<int32_t> lengths(10, 10);
+  const Duration deadline = microseconds(2630);
+  start();
+  admitted(lengths, deadline);
+  admitted(lengths, deadline);
+  start();
+  admitted(lengths, deadline);
+  EXPECT_NE(batcher_->submit(client_of(other_, lengths, deadline).job), std::nullopt);
+  lane_.waiting_jobs = {};
+}
+
+TEST_F(BatcherTest, AdmissionOfBulkKnowsWhatInteractiveWorkWaits) {
+  start();
+  admitted(std::vector<int32_t>(100, 10), milliseconds(100));
+  EXPECT_GT(batcher_->submit(client({10}, milliseconds(9), Priority::bulk).job), Duration::zero());
+  admitted({10}, milliseconds(20), Priority::bulk);
+}
+
 TEST_F(BatcherTest, TheCheapLookRefusesNothingThatWouldBeAdmitted) {
   std::mt19937 random(3);
   int refused = 0;
@@ -414,6 +432,20 @@ TEST_F(BatcherTest, AJobThatExpiresHalfwayComesBackWithItsLastPass) {
   EXPECT_THAT(pass_.ended, ElementsAre(&client.job));
   EXPECT_EQ(client.job.end, Job::End::expired);
   EXPECT_EQ(batcher_->backlog().sequences, 0);
+}
+
+TEST_F(BatcherTest, AJobIsGivenUpWhenTheRestOfItWouldEndTooLate) {
+  start();
+  Client& client = admitted(std::vector<int32_t>(60, 10), milliseconds(10));
+  ASSERT_TRUE(batcher_->try_take(0, pass_));
+  // For the next work there would be time, for all 36 there is not.
+  clock_.advance(milliseconds(8));
+  batcher_->finish(0, pass_);
+  EXPECT_THAT(pass_.ended, IsEmpty());
+  ASSERT_TRUE(batcher_->try_take(0, pass_));
+  EXPECT_THAT(pass_.works, IsEmpty());
+  EXPECT_THAT(pass_.ended, ElementsAre(&client.job));
+  EXPECT_EQ(client.job.end, Job::End::expired);
 }
 
 TEST_F(BatcherTest, AWaitingJobIsCancelledAtOnce) {

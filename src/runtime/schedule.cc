@@ -138,7 +138,7 @@ double Schedule::lateness_in_turn(const Queue& queue, Time deadline, const Deman
   const double before = busy + queue.packing * gap.before;
   const double bulk = is_bulk ? 0 : bulk_meanwhile(before);
   const double rate = is_bulk ? bulk_rate(now) : options_.replicas;
-  const double start = std::max(rest.first, (before + bulk) / rate);
+  const double start = (before + bulk) / rate;
   const double own = (demand.cost - demand.one) / rate + demand.fixed + demand.longest;
   const double end = start + (queue.count == 0 ? own : std::max(own, demand.room));
   const double late = now + end + reply_margin_ - seconds_of(deadline);
