@@ -11,5 +11,9 @@ function(tilewise_embed target symbol file)
             -P ${PROJECT_SOURCE_DIR}/cmake/TilewiseEmbedFile.cmake
     DEPENDS ${path} ${PROJECT_SOURCE_DIR}/cmake/TilewiseEmbedFile.cmake
     VERBATIM)
+  # The target may belong to a folder above, which sees neither the command nor that the file will be there.
+  add_custom_target(embed_${name} DEPENDS ${generated})
+  add_dependencies(${target} embed_${name})
+  set_source_files_properties(${generated} TARGET_DIRECTORY ${target} PROPERTIES GENERATED TRUE)
   target_sources(${target} PRIVATE ${generated})
 endfunction()

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 
 #include "base/status.h"
 #include "client/url.h"
@@ -14,7 +15,9 @@ struct Response {
   std::string body;
 };
 
-/// Errors: io_error (nothing listens, no answer in time, not HTTP).
-Result<Response> get(const Url& url, std::chrono::milliseconds timeout = std::chrono::seconds(5));
+/// `api_key`: sent as a bearer token; empty: none. Errors: io_error (nothing listens, no answer in
+/// time, not HTTP); invalid_argument for a path or a key that HTTP cannot carry.
+Result<Response> get(const Url& url, std::chrono::milliseconds timeout = std::chrono::seconds(5),
+                     std::string_view api_key = {});
 
 }  // namespace tilewise::client
