@@ -15,6 +15,7 @@
 
 #include "base/topology.h"
 #include "compiled_models.h"
+#include "runtime/allocation_count.h"
 #include "service_call.h"
 
 namespace tilewise::engine {
@@ -566,6 +567,28 @@ TEST_F(ServiceTest, ARequestIsReusedWithOtherTasksAndSizes) {
   EXPECT_EQ(call.request.size(), 0U);
   EXPECT_EQ(call.request.model, nullptr);
   EXPECT_EQ(call.request.tokens, 0);
+}
+
+// What a connection does all day: its request, the batcher and the replica have the memory of the
+// requests before.
+TEST_F(ServiceTest, AWarmRequestAllocatesNothing) {
+  if (!runtime::allocations()) GTEST_SKIP() << "allocations cannot be counted in this build";
+  const auto service = start();
+  const auto model = load(*service, path());
+  Call texts(model, "urgency,intent", random_texts(6, 31));
+  Call pairs(model, "duplicate", some_pairs());
+  pairs.request.both_orders = true;
+  Call tokens(model, "tags");
+  tokens.request.token_inputs = tokenize(*model, texts.request.inputs, "tags");
+  const auto run_all = [&] {
+    for (Call* call : {&texts, &pairs, &tokens}) {
+      ASSERT_TRUE(call->run(*service).status.ok());
+    }
+  };
+  for (int i = 0; i < 5; ++i) run_all();
+  const auto before = runtime::allocations();
+  for (int i = 0; i < 50; ++i) run_all();
+  EXPECT_EQ(*runtime::allocations() - *before, 0);
 }
 
 // ---- models
