@@ -12,7 +12,11 @@ struct Protocol {
 
 /// Every endpoint that there is.
 std::span<const Protocol> protocols() {
-  static const std::vector<Protocol> all = {};
+  static const Protocol all[] = {
+      {"kserve", kserve_endpoints()},       {"tei", tei_endpoints()},
+      {"openai", openai_endpoints()},       {"sagemaker", sagemaker_endpoints()},
+      {"operation", operation_endpoints()},
+  };
   return all;
 }
 

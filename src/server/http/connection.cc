@@ -58,14 +58,14 @@ Connection::~Connection() = default;
 /// Until wake(): whatever has happened, who waits looks for itself.
 auto Connection::wait() {
   return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-      [this](auto handler) { waiter_ = std::move(handler); }, asio::use_awaitable);
+      [this](auto handler) { waiter_.emplace(std::move(handler)); }, asio::use_awaitable);
 }
 
 void Connection::wake() {
   if (!waiter_) return;
-  auto waiter = std::move(waiter_);
-  waiter_ = nullptr;
-  std::move(waiter)();
+  auto waiter = std::move(*waiter_);
+  waiter_.reset();
+  waiter();
 }
 
 void Connection::enter(Stage stage, Duration at_most) {

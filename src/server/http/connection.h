@@ -2,11 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "server/exchange.h"
 #include "server/http/gate.h"
@@ -82,7 +83,8 @@ class Connection final : public Exchange,
   bool is_reading_ = false;
   Time last_read_;
 
-  boost::asio::any_completion_handler<void()> waiter_;
+  std::optional<boost::asio::async_result<boost::asio::use_awaitable_t<>, void()>::handler_type>
+      waiter_;
   Stage stage_ = Stage::handshake;
   Time due_ = Time::max();
   bool is_ready_ = false;       // the handshake is done

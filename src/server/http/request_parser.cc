@@ -129,43 +129,53 @@ class Reader final : public http::basic_parser<true> {
 };
 
 /// Checks the lines of a head before Beast sees them: each ends with CR LF, none goes on in the
-/// next. Remembers how far it has come.
+/// next. Looks at each byte once.
 class LineCheck {
  public:
   void start() { *this = {}; }
 
-  /// `data` is what is there of the head, from its beginning.
+  /// `data` begins with what Beast has not taken. Returns what is wrong.
   const char* check(std::string_view data) {
-    while (!is_done_) {
-      const size_t feed = data.find('\n', position_);
-      if (feed == std::string_view::npos) {
-        position_ = data.size();
-        return nullptr;
-      }
-      if (feed == 0 || data[feed - 1] != '\r') return "a line ends with LF alone";
-      if (feed + 1 == data.size()) {  // what follows says whether the line goes on
-        is_done_ = is_empty_line(feed);
-        position_ = is_done_ ? feed + 1 : feed;
-        return nullptr;
-      }
-      is_done_ = is_empty_line(feed);
-      if (!is_done_ && (data[feed + 1] == ' ' || data[feed + 1] == '\t')) {
+    while (!is_done_ && position_ < data.size()) {
+      const char first = data[position_];
+      if (line_size_ == 0 && lines_ > 0 && (first == ' ' || first == '\t')) {
         return "a header goes on in the next line";
       }
-      line_ = position_ = feed + 1;
+      const size_t end = std::min(data.find('\n', position_), data.size());
+      line_size_ += end - position_;
+      if (end > position_) last_ = data[end - 1];
+      position_ = end;
+      if (end == data.size()) return nullptr;
+      if (line_size_ == 0 || last_ != '\r') return "a line ends with LF alone";
+      is_done_ = lines_ > 0 && line_size_ == 1;
+      ++lines_;
+      line_size_ = 0;
+      ++position_;
     }
     return nullptr;
   }
 
-  bool has_request_line() const { return line_ > 0; }
+  /// Beast has taken so many bytes.
+  void take(size_t size) { position_ -= std::min(position_, size); }
+
+  bool has_request_line() const { return lines_ > 0; }
 
  private:
-  bool is_empty_line(size_t feed) const { return line_ > 0 && feed == line_ + 1; }
-
-  size_t position_ = 0;
-  size_t line_ = 0;  // where the current one begins
+  size_t position_ = 0;   // of the first byte that was not looked at
+  size_t line_size_ = 0;  // of the current line, so far
+  size_t lines_ = 0;      // before it
+  char last_ = '\0';      // of the current line
   bool is_done_ = false;
 };
+
+/// Whether a line that Beast cannot end yet, and waits for CR LF, ends with LF alone.
+bool has_bare_feed(std::string_view data) {
+  for (size_t feed = data.find('\n'); feed != std::string_view::npos;
+       feed = data.find('\n', feed + 1)) {
+    if (feed == 0 || data[feed - 1] != '\r') return true;
+  }
+  return false;
+}
 
 ParseError explain(const error_code& ec, bool has_request_line) {
   if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
@@ -246,12 +256,10 @@ size_t RequestParser::feed(std::string_view data) {
     error_code ec;
     const size_t used = s.reader->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
     taken += used;
+    if (in_head) s.lines.take(used);
     if (ec == http::error::need_more) {
       const std::string_view line = data.substr(taken);
-      const size_t feed = line.substr(std::min<size_t>(2, line.size())).find('\n');
-      // Between chunks Beast waits for CR LF; a line that ends with LF alone would never end.
-      const bool is_bare = !in_head && feed != std::string_view::npos && line[feed + 1] != '\r';
-      if (is_bare || (!in_head && line.size() > kLongestChunkLine)) {
+      if (!in_head && (has_bare_feed(line) || line.size() > kLongestChunkLine)) {
         s.error = ParseError{400, "a chunk is malformed"};
       }
       break;

@@ -10,9 +10,9 @@ namespace tilewise::server {
 
 /// What the connection adds to what the endpoint said. Empty: left out.
 struct ResponseFrame {
-  std::string_view date;
-  std::string_view request_id;
-  std::string_view traceparent;
+  std::string_view date = {};
+  std::string_view request_id = {};
+  std::string_view traceparent = {};
   bool close = false;
   bool says_keep_alive = false;  ///< HTTP/1.0 must be told
 };
