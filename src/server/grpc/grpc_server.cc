@@ -21,14 +21,9 @@
 namespace tilewise::server {
 namespace {
 
-/// gRPC's own messages, which are errors alone unless GRPC_VERBOSITY asks for more.
+/// gRPC's own messages. What matters of them is in our own errors; clients can cause the rest.
 void log_of_grpc(gpr_log_func_args* message) {
-  const std::string text = std::string("gRPC: ") + message->message;
-  if (message->severity == GPR_LOG_SEVERITY_ERROR) {
-    log_warn(text);
-  } else {
-    log_debug(text);
-  }
+  log_debug(std::string("gRPC: ") + message->message);
 }
 
 std::string address_of(const Settings& settings) {
