@@ -1,5 +1,6 @@
 #include "rows/writer.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -68,6 +69,32 @@ void append_members(const model::Task& task, const model::Prediction& prediction
   if (prediction.truncated) out += ",\"truncated\":true";
 }
 
+/// A character that JSON does not take as it is.
+void append_escaped(char c, std::string& out) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  switch (c) {
+    case '"':
+      out += "\\\"";
+      break;
+    case '\\':
+      out += "\\\\";
+      break;
+    case '\n':
+      out += "\\n";
+      break;
+    case '\r':
+      out += "\\r";
+      break;
+    case '\t':
+      out += "\\t";
+      break;
+    default:
+      out += "\\u00";
+      out += kDigits[static_cast<size_t>(c) >> 4];
+      out += kDigits[static_cast<size_t>(c) & 15];
+  }
+}
+
 }  // namespace
 
 void append_prediction(const std::string& row_id, std::span<const model::Task* const> tasks,
@@ -89,33 +116,17 @@ void append_prediction(const std::string& row_id, std::span<const model::Task* c
 
 void append_json_string(std::string_view text, std::string& out) {
   out += '"';
-  for (const char c : text) {
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          constexpr std::string_view kDigits = "0123456789abcdef";
-          out += "\\u00";
-          out += kDigits[static_cast<size_t>(c) >> 4];
-          out += kDigits[static_cast<size_t>(c) & 15];
-        } else {
-          out += c;
-        }
-    }
+  while (!text.empty()) {
+    // Most text needs no escape: it goes in one piece.
+    const auto stop = std::find_if(text.begin(), text.end(), [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
+    });
+    const auto plain = static_cast<size_t>(stop - text.begin());
+    out.append(text, 0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
+    append_escaped(text.front(), out);
+    text.remove_prefix(1);
   }
   out += '"';
 }
