@@ -96,6 +96,16 @@ class Server:
         with self.connect(tls) as connection:
             return connection.call(method, path, body, {**dict(headers), "Connection": "close"})
 
+    def sockets(self):
+        """How many the process has open."""
+        count = 0
+        for entry in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir():
+            try:
+                count += entry.readlink().name.startswith("socket:")
+            except FileNotFoundError:  # closed meanwhile
+                pass
+        return count
+
     def resident_kb(self):
         """Memory of the process."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")

@@ -106,6 +106,8 @@ class Stop(cli.TestCase):
         response = begun.send(b"\r\n").read_response()
         self.assertEqual((response.status, response.headers["connection"]), (503, "close"))  # not ready any more
         self.assertTrue(begun.is_closed())
+        begun.close()
+        idle.close()
         self.assertEqual(server.wait(), DONE)
 
     def refuses_connections(self, server):

@@ -79,7 +79,7 @@ void Connection::expire() {
     has_expired_ = true;
   } else {
     is_over_ = true;
-    transport_->close();
+    stage_ == Stage::writing ? transport_->reset() : transport_->close();
   }
   wake();
 }

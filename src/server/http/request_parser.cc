@@ -185,7 +185,7 @@ ParseError explain(const error_code& ec, bool has_request_line) {
   if (ec == http::error::body_limit) return {413, "the body is too large"};
   if (ec == http::error::bad_method) return {400, "the method is malformed"};
   if (ec == http::error::bad_target) return {400, "the target is malformed"};
-  if (ec == http::error::bad_version) return {400, "the version is malformed"};
+  if (ec == http::error::bad_version) return {505, "only HTTP/1.0 and HTTP/1.1 are spoken here"};
   if (ec == http::error::bad_field) return {400, "a header's name is malformed"};
   if (ec == http::error::bad_value) return {400, "a header's value is malformed"};
   if (ec == http::error::bad_line_ending) return {400, "a line does not end with CR LF"};
@@ -217,6 +217,7 @@ struct RequestParser::State {
   std::optional<ParseError> error;
   std::optional<Reader> reader;
   LineCheck lines;
+  size_t head_size = 0;  // what Beast has taken of it: its own limit is one of what it is given
   bool is_started = false;
 };
 
@@ -232,6 +233,7 @@ void RequestParser::start() {
   if (s.body.capacity() > kKeptBody) s.body = {};
   s.error.reset();
   s.lines.start();
+  s.head_size = 0;
   s.is_started = false;
   s.reader.emplace(s.head, s.body, s.error);
   s.reader->header_limit(static_cast<uint32_t>(s.limits.header_bytes));
@@ -244,6 +246,7 @@ size_t RequestParser::feed(std::string_view data) {
   // An empty line before a request is left over from the one before (RFC 9112, 2.2).
   if (!s.is_started && data.starts_with("\r\n")) taken = 2;
   const bool in_head = !s.reader->is_header_done();
+  const auto limit = static_cast<size_t>(s.limits.header_bytes);
   while (taken < data.size() && !s.error && !s.reader->is_done()) {
     const std::string_view rest = data.substr(taken);
     s.is_started = true;
@@ -256,7 +259,16 @@ size_t RequestParser::feed(std::string_view data) {
     error_code ec;
     const size_t used = s.reader->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
     taken += used;
-    if (in_head) s.lines.take(used);
+    if (in_head) {
+      s.lines.take(used);
+      s.head_size += used;
+    }
+    const bool is_head_over = s.reader->is_header_done();
+    if (in_head && s.head_size + (is_head_over ? 0 : rest.size() - used) > limit) {
+      s.error =
+          explain(http::make_error_code(http::error::header_limit), s.lines.has_request_line());
+      break;
+    }
     if (ec == http::error::need_more) {
       const std::string_view line = data.substr(taken);
       if (!in_head && (has_bare_feed(line) || line.size() > kLongestChunkLine)) {
@@ -265,7 +277,7 @@ size_t RequestParser::feed(std::string_view data) {
       break;
     }
     if (ec && !s.error) s.error = explain(ec, s.lines.has_request_line());
-    if (in_head && s.reader->is_header_done()) break;
+    if (in_head && is_head_over) break;
   }
   if (s.reader->is_done()) {
     s.body.reserve(s.body.size() + kBodyPadding);

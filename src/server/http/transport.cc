@@ -32,6 +32,12 @@ tcp::socket adopt(asio::io_context& context, int descriptor) {
   return socket;
 }
 
+void reset_and_close(tcp::socket& socket) {
+  error_code ignored;
+  socket.set_option(asio::socket_base::linger(true, 0), ignored);
+  socket.close(ignored);
+}
+
 class PlainTransport final : public Transport {
  public:
   PlainTransport(asio::io_context& context, int descriptor) : socket_(adopt(context, descriptor)) {}
@@ -76,6 +82,8 @@ class PlainTransport final : public Transport {
     error_code ignored;
     socket_.close(ignored);
   }
+
+  void reset() override { reset_and_close(socket_); }
 
  private:
   tcp::socket socket_;
@@ -124,6 +132,8 @@ class TlsTransport final : public Transport {
     error_code ignored;
     stream_.lowest_layer().close(ignored);
   }
+
+  void reset() override { reset_and_close(stream_.next_layer()); }
 
  private:
   asio::ssl::stream<tcp::socket> stream_;

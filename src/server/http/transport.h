@@ -41,8 +41,10 @@ class Transport {
 
   /// The other side sees an end; reading goes on.
   virtual void end_writing(std::shared_ptr<TransportUser> owner) = 0;
-  /// At once. What is under way fails.
+  /// What was written still goes out. What is under way fails.
   virtual void close() = 0;
+  /// What the other side has not taken is dropped: nothing of a client that takes nothing stays.
+  virtual void reset() = 0;
 };
 
 /// Certificate and key, read once. Thread-safe.
