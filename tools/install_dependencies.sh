@@ -15,8 +15,8 @@ packages=(
 for_tests=(clang-19 libclang-rt-19-dev) # libFuzzer, and the second compiler
 for_all=(clang-tidy-19 clang-format-19 shellcheck)
 for_arm=(g++-aarch64-linux-gnu qemu-user)
-for library in simdjson fmt spdlog hwloc hwy utf8proc xxhash ssl zstd gtest gmock; do for_arm+=("lib$library-dev:arm64"); done
-for_arm+=(zlib1g-dev:arm64)
+for library in simdjson fmt spdlog hwloc hwy utf8proc xxhash ssl zstd gtest gmock boost1.81 grpc++ protobuf; do for_arm+=("lib$library-dev:arm64"); done
+for_arm+=(zlib1g-dev:arm64) # protoc and its plugin are this machine's own
 case "${1-}" in
   --build) ;;
   "") packages+=("${for_tests[@]}") ;;
