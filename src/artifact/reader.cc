@@ -364,4 +364,8 @@ Status Artifact::verify() const {
   return {};
 }
 
+void Artifact::release(std::span<const std::byte> part) const {
+  if (file_ != nullptr) file_->release(part);
+}
+
 }  // namespace tilewise::artifact

@@ -61,6 +61,10 @@ class Artifact {
   /// Reads every tensor and compares its checksum.
   Status verify() const;
 
+  /// A part of the file is not needed in memory for now: as MappedFile::release. Nothing where the
+  /// artifact is no file.
+  void release(std::span<const std::byte> part) const;
+
   /// XXH3-64 of the header and metadata (which hold the tensors' checksums): the identity of the
   /// model, 16 hex digits.
   const std::string& fingerprint() const { return fingerprint_; }

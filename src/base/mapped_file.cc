@@ -54,6 +54,15 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+void MappedFile::release(std::span<const std::byte> part) const {
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t first = (static_cast<size_t>(part.data() - data_) + page - 1) / page * page;
+  const size_t last = static_cast<size_t>(part.data() + part.size() - data_) / page * page;
+  if (last <= first) return;
+  // It is advice: what fails leaves the pages where they are.
+  ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
+}
+
 Result<std::string> read_file(const std::string& path, size_t max_bytes) {
   TILEWISE_ASSIGN_OR_RETURN(const OpenedFile file, open_regular(path));
   if (file.size > max_bytes) return too_large(path, max_bytes);

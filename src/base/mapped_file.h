@@ -24,6 +24,10 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
 
+  /// This process does not need this part of bytes() in memory for now: its whole pages no longer
+  /// count as the process's and are read again when they are touched.
+  void release(std::span<const std::byte> part) const;
+
  private:
   MappedFile(std::string path, const std::byte* data, size_t size)
       : path_(std::move(path)), data_(data), size_(size) {}

@@ -1,5 +1,9 @@
 #include "base/mapped_file.h"
 
+#include <cstdint>
+#include <fstream>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -53,6 +57,36 @@ TEST(MappedFile, MoveKeepsTheAddress) {
   assigned = std::move(moved);
   EXPECT_EQ(assigned.bytes().data(), address);
   EXPECT_EQ(text_of(assigned), long_text());
+}
+
+/// How many of the mapping's bytes count as the process's; nullopt where the system does not say.
+std::optional<long> resident_bytes(const MappedFile& file) {
+  std::ifstream maps("/proc/self/smaps");
+  std::ostringstream address;
+  address << std::hex << reinterpret_cast<uintptr_t>(file.bytes().data()) << '-';
+  bool is_found = false;
+  for (std::string line; std::getline(maps, line);) {
+    is_found = is_found || line.starts_with(address.str());
+    if (is_found && line.starts_with("Rss:")) return std::stol(line.substr(4)) * 1024;
+  }
+  return std::nullopt;
+}
+
+TEST(MappedFile, WhatIsReleasedTakesNoMemoryUntilItIsReadAgain) {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += long_text();
+  const Result<MappedFile> file = MappedFile::open(folder.write("file", text));
+  ASSERT_TRUE(file.ok());
+  ASSERT_EQ(text_of(*file), text);
+  const auto before = resident_bytes(*file);
+  if (!before) GTEST_SKIP() << "/proc/self/smaps cannot be read";
+  EXPECT_GE(*before, static_cast<long>(text.size()));
+  file->release(file->bytes().subspan(10, 5));  // no whole page
+  EXPECT_EQ(resident_bytes(*file), before);
+  file->release(file->bytes());
+  EXPECT_LE(*resident_bytes(*file), static_cast<long>(::sysconf(_SC_PAGESIZE)));
+  EXPECT_EQ(text_of(*file), text);
 }
 
 TEST(MappedFile, SurvivesRemovalOfTheName) {

@@ -27,9 +27,10 @@ bool encode_alike(const model::Task& a, const model::Task& b) {
 
 Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(
     const std::string& path, const std::optional<Isa>& isa,
-    std::span<const std::shared_ptr<const LoadedModel>> relatives) {
+    std::span<const std::shared_ptr<const LoadedModel>> relatives, bool verify) {
   std::shared_ptr<LoadedModel> model(new LoadedModel);
   TILEWISE_ASSIGN_OR_RETURN(model->artifact_, artifact::Artifact::open(path));
+  if (verify) TILEWISE_RETURN_IF_ERROR(model->artifact_->verify());
   // First those that a relative has borrowed from itself: what is in memory already.
   std::vector<std::shared_ptr<const artifact::Artifact>> lenders;
   for (const auto& relative : relatives) {
@@ -43,6 +44,7 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(
   TILEWISE_RETURN_IF_ERROR(model->open_tokenizer(path, source));
   model->lenders_ = source.used();
   model->shared_bytes_ = source.shared_bytes();
+  for (const auto bytes : source.unused()) model->artifact_->release(bytes);
   return std::shared_ptr<const LoadedModel>(std::move(model));
 }
 

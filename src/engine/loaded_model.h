@@ -30,12 +30,12 @@ bool encode_alike(const model::Task& a, const model::Task& b);
 class LoadedModel {
  public:
   /// `relatives`: models that are open already; a tensor that one of them has byte for byte is
-  /// taken from there, so that models of one backbone have its weights once in memory. Errors:
-  /// those of Artifact::open, runtime::bind and runtime::choose_kernels; invalid_input where there
-  /// is no tokenizer that fits.
+  /// taken from there, so that models of one backbone have its weights once in memory. `verify`:
+  /// read all of it and compare the checksums first. Errors: those of Artifact::open, runtime::bind
+  /// and runtime::choose_kernels; invalid_input where there is no tokenizer that fits.
   static Result<std::shared_ptr<const LoadedModel>> open(
       const std::string& path, const std::optional<Isa>& isa,
-      std::span<const std::shared_ptr<const LoadedModel>> relatives = {});
+      std::span<const std::shared_ptr<const LoadedModel>> relatives = {}, bool verify = false);
 
   const artifact::Artifact& artifact() const { return *artifact_; }
   const artifact::Metadata& metadata() const { return artifact_->metadata(); }

@@ -161,8 +161,8 @@ Result<std::shared_ptr<ServedModel>> Service::load(const std::string& path) {
   for (const auto& other : others) relatives.push_back(other->state().loaded);
 
   auto model = std::make_unique<ServedModel::State>();
-  TILEWISE_ASSIGN_OR_RETURN(model->loaded, LoadedModel::open(path, state_->isa, relatives));
-  TILEWISE_RETURN_IF_ERROR(model->loaded->artifact().verify());
+  TILEWISE_ASSIGN_OR_RETURN(model->loaded,
+                            LoadedModel::open(path, state_->isa, relatives, /*verify=*/true));
   model->id = ++state_->last_id;
   const auto twin = std::find_if(others.begin(), others.end(), [&](const auto& other) {
     return is_equally_fast(other->loaded(), *model->loaded);

@@ -23,6 +23,7 @@ std::span<const std::byte> TensorSource::data(const artifact::TensorView& own) {
     if (other == nullptr || !same_tensor(own, *other)) continue;
     if (std::find(used_.begin(), used_.end(), lender) == used_.end()) used_.push_back(lender);
     shared_bytes_ += static_cast<int64_t>(own.data.size());
+    unused_.push_back(own.data);
     return other->data;
   }
   return own.data;

@@ -26,10 +26,13 @@ class TensorSource {
   /// Those that something was taken from: they must stay open.
   const std::vector<Artifact>& used() const { return used_; }
   int64_t shared_bytes() const { return shared_bytes_; }
+  /// The artifact's own tensors that a lender's were taken for.
+  const std::vector<std::span<const std::byte>>& unused() const { return unused_; }
 
  private:
   std::span<const Artifact> lenders_;
   std::vector<Artifact> used_;
+  std::vector<std::span<const std::byte>> unused_;
   int64_t shared_bytes_ = 0;
 };
 
