@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cli/flags.h"
 #include "cli/verbs.h"
+#include "server/access_log.h"
 #include "server/server.h"
 
 namespace tilewise::cli {
@@ -117,8 +118,17 @@ class StopSignals {
   sigset_t before_;
 };
 
+/// As logrotate asks for it: SIGHUP, which would end the process otherwise.
+void reopen_access_log_on_hangup() {
+  struct sigaction action{};
+  action.sa_handler = [](int) { server::reopen_access_logs(); };
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGHUP, &action, nullptr);
+}
+
 Result<int> run_serve(const ServeFlags& flags) {
   TILEWISE_ASSIGN_OR_RETURN(const server::Settings settings, resolve(flags));
+  if (!settings.access_log.empty()) reopen_access_log_on_hangup();
   const StopSignals signals;
   TILEWISE_ASSIGN_OR_RETURN(const auto server, server::Server::start(settings));
   log_info(server->describe());

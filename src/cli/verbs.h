@@ -18,5 +18,6 @@ void add_batch(CLI::App& app, Action& action);
 void add_serve(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_devices(CLI::App& app, Action& action);
+void add_top(CLI::App& app, Action& action);
 
 }  // namespace tilewise::cli
