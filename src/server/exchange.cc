@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "rows/repair.h"
 #include "rows/writer.h"
 
 namespace tilewise::server {
@@ -17,7 +18,8 @@ void write_plain_error(const Status& status, double retry_after_seconds, HttpRes
   response.clear();
   response.status = http_status(status.code());
   response.body = R"({"error":)";
-  rows::append_json_string(status.message(), response.body);
+  // Messages quote what the client sent, a path for example, which may be any bytes.
+  rows::append_json_string(rows::replace_invalid_utf8(status.message()), response.body);
   response.body += '}';
   add_retry_after(retry_after_seconds, response);
 }

@@ -16,10 +16,12 @@ void add_inputs(const artifact::Metadata& metadata, const engine::TaskSet& tasks
                        [&](int32_t task) { return metadata.tasks[task].task.input == kind; });
   };
   auto& inputs = description.inputs;
-  if (reads(model::InputKind::text)) inputs.push_back({"text", "BYTES", {kAny}});
+  // [n] is taken as well, but perf_analyzer cannot send an input of the batch dimension alone.
+  const std::vector<int64_t> column = {kAny, 1};
+  if (reads(model::InputKind::text)) inputs.push_back({"text", "BYTES", column});
   if (reads(model::InputKind::pair)) {
-    inputs.push_back({"left", "BYTES", {kAny}});
-    inputs.push_back({"right", "BYTES", {kAny}});
+    inputs.push_back({"left", "BYTES", column});
+    inputs.push_back({"right", "BYTES", column});
   }
   for (const char* name : {"input_ids", "attention_mask", "token_type_ids"}) {
     inputs.push_back({name, "INT64", {kAny, kAny}});

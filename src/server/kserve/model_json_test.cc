@@ -8,14 +8,14 @@ namespace {
 ModelDescription sample() {
   return {.name = "m.intent",
           .versions = {"3"},
-          .inputs = {{"text", "BYTES", {-1}}, {"input_ids", "INT64", {-1, -1}}},
+          .inputs = {{"text", "BYTES", {-1, 1}}, {"input_ids", "INT64", {-1, -1}}},
           .outputs = {{"logits", "FP32", {-1, 5}}, {"label", "BYTES", {-1}}}};
 }
 
 TEST(ModelJson, Metadata) {
   EXPECT_EQ(metadata_json(sample()),
             R"({"name":"m.intent","versions":["3"],"platform":"tilewise","inputs":[)"
-            R"({"name":"text","datatype":"BYTES","shape":[-1]},)"
+            R"({"name":"text","datatype":"BYTES","shape":[-1,1]},)"
             R"({"name":"input_ids","datatype":"INT64","shape":[-1,-1]}],"outputs":[)"
             R"({"name":"logits","datatype":"FP32","shape":[-1,5]},)"
             R"({"name":"label","datatype":"BYTES","shape":[-1]}]})");
@@ -26,7 +26,7 @@ TEST(ModelJson, ConfigurationLeavesTheBatchDimensionOut) {
       config_json(sample(), 256, 2),
       R"({"name":"m.intent","platform":"tilewise","backend":"tilewise",)"
       R"("version_policy":{"latest":{"num_versions":1}},"max_batch_size":256,"input":[)"
-      R"({"name":"text","data_type":"TYPE_STRING","dims":[1],"reshape":{"shape":[]},"optional":true},)"
+      R"({"name":"text","data_type":"TYPE_STRING","dims":[1],"optional":true},)"
       R"({"name":"input_ids","data_type":"TYPE_INT64","dims":[-1],"optional":true}],"output":[)"
       R"({"name":"logits","data_type":"TYPE_FP32","dims":[5]},)"
       R"({"name":"label","data_type":"TYPE_STRING","dims":[1],"reshape":{"shape":[]}}],)"

@@ -113,7 +113,7 @@ Status check_batch(const InputTensor& tensor, const Settings& settings) {
        .where = "input " + std::string(tensor.name),
        .expected = "at most " + std::to_string(settings.limits.batch_inputs) + " inputs",
        .found = std::to_string(n),
-       .remedy = "Send several requests, or raise the server's --max-batch-inputs"});
+       .remedy = "Send several requests, or raise the server's --max-batch"});
 }
 
 Status check_text_shape(const InputTensor& tensor) {
