@@ -221,6 +221,15 @@ void Service::State::choose_works(Request& request) const {
   }
 }
 
+namespace {
+
+Status over_already() {
+  return deadline_exceeded({.what = "The deadline was over before the request was read",
+                            .remedy = "Allow more time, or ask less often"});
+}
+
+}  // namespace
+
 /// Why the batcher did not take it.
 Status Service::State::refusal(Request& request, Duration wait) const {
   const auto milliseconds = [](double seconds) {
@@ -251,7 +260,7 @@ void Service::submit(Request& request) {
   own.job = {};
   own.job.request = &request;
 
-  request.status = encode(request);
+  request.status = request.deadline > start ? encode(request) : over_already();
   const Time encoded = s.clock.now();
   request.times.tokenize = seconds_between(start, encoded);
   if (!request.status.ok()) return request.done(request);

@@ -526,12 +526,18 @@ TEST_F(HeldReplica, AFullQueueRefusesWithAHintWhenToComeBack) {
 }
 
 TEST_F(ServiceTest, ADeadlineThatNobodyCouldKeepSaysSo) {
+  clock_ = &fake_;
   const auto service = start();
   Call call(load(*service, path()), "intent", {text("parcel")});
-  call.request.deadline = steady_.now();
+  call.request.deadline = fake_.now() + std::chrono::microseconds(100);  // less than reply_margin
   call.run(*service);
   EXPECT_EQ(call.request.status.code(), StatusCode::deadline_exceeded);
   EXPECT_THAT(call.request.status.message(), HasSubstr("predicted"));
+  call.request.deadline = fake_.now();
+  call.request.inputs = {PairInput{"not", "read"}};
+  call.run(*service);
+  EXPECT_EQ(call.request.status.code(), StatusCode::deadline_exceeded);
+  EXPECT_THAT(call.request.status.message(), HasSubstr("over before"));
 }
 
 TEST_F(ServiceTest, ItEndsWhenWhatItAdmittedIsAnswered) {
