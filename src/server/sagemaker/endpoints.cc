@@ -99,6 +99,11 @@ Awaitable answer_rows(Exchange& exchange, const tei::Shape* shape) {
   Rows rows;
   engine::Request& query = exchange.query;
   query.status = fill(exchange, shape, rows);
+  if (query.status.ok() && rows.rows.empty()) {
+    query.status = invalid_argument(
+        {.what = "There are no rows", .where = {}, .expected = {}, .found = {}, .remedy = {}});
+    co_return tei::write_empty_error("rows", exchange.response);
+  }
   if (query.status.ok() && !query.token_inputs.empty()) co_await exchange.answer();
   if (query.status.ok()) {
     append_rows(rows.rows, rows.options, query, rows.truncated, exchange.response.body);
