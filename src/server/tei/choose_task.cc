@@ -134,7 +134,8 @@ Result<engine::Target> choose_tasks(const engine::Repository& repository, std::s
     TILEWISE_ASSIGN_OR_RETURN(
         engine::Target target,
         choose_task(repository, name, {}, {.purpose = Purpose::anything, .input = {}}));
-    if (all && all->model != target.model) {
+    // By name: the model may have been swapped since the first of them was found.
+    if (all && all->model_name != target.model_name) {
       return invalid_argument({.what = "Tasks of several models cannot answer one request",
                                .where = "task",
                                .expected = "tasks of " + all->model_name,
