@@ -18,6 +18,9 @@ namespace tilewise::server {
 struct Server::State {
   explicit State(const Settings& its_settings) : settings(its_settings) {
     settings.service.observer = &metrics;
+    settings.repository.on_swap = [this](std::string_view model, bool ok) {
+      metrics.on_swap(model, ok);
+    };
   }
 
   // In the order of their starts: what is below uses what is above.
