@@ -165,7 +165,12 @@ void ReplicaLoop::scatter(const runtime::Pass& pass, const ServedModel::State& m
 void ReplicaLoop::hand_back(runtime::Pass& pass) {
   if (pass.ended.empty()) return;
   const Time now = around_.clock.now();
-  for (Job* job : pass.ended) complete(request_of(*job), now);
+  for (Job* job : pass.ended) {
+    Request& request = request_of(*job);
+    request.wake_later = around_.observer != nullptr;
+    complete(request, now);
+  }
+  if (around_.observer != nullptr) around_.observer->on_handed_back();
 }
 
 }  // namespace tilewise::engine

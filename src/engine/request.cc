@@ -38,6 +38,7 @@ void Request::forget_answer() {
   tokens = 0;
   cached_inputs = 0;
   truncated.clear();
+  wake_later = false;
 }
 
 }  // namespace tilewise::engine

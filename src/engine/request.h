@@ -61,6 +61,9 @@ struct Request {
   int64_t tokens = 0;           ///< of all sequences
   int64_t cached_inputs = 0;    ///< answered from the cache
   std::vector<bool> truncated;  ///< one an input
+  /// Others are handed back by the same thread right after this one, and then it calls
+  /// PassObserver::on_handed_back(): soon enough to wake who waits for this answer.
+  bool wake_later = false;
 
   size_t size() const { return inputs.empty() ? token_inputs.size() : inputs.size(); }
 

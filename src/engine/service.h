@@ -47,6 +47,8 @@ class PassObserver {
  public:
   virtual ~PassObserver() = default;
   virtual void on_pass(const PassReport& report) = 0;
+  /// done() was called for all that the replica had to hand back, each with Request::wake_later.
+  virtual void on_handed_back() {}
 };
 
 struct ServiceOptions {

@@ -8,6 +8,7 @@
 #include "engine/service.h"
 #include "server/metrics.h"
 #include "server/settings.h"
+#include "server/wake_list.h"
 
 namespace tilewise::server {
 
@@ -21,6 +22,8 @@ struct App {
   Metrics& metrics;
   std::atomic<engine::Repository*> repository = nullptr;
   std::atomic<Phase> phase = Phase::starting;
+  /// Called by the service's observer on_handed_back(); null: every answer wakes its loop itself.
+  WakeList* wakes = nullptr;
 
   bool is_ready() const { return phase.load(std::memory_order_acquire) == Phase::ready; }
 };

@@ -15,9 +15,25 @@
 
 namespace tilewise::server {
 
+namespace {
+
+/// What the service says of its passes, to those who want to know.
+class PassRelay final : public engine::PassObserver {
+ public:
+  PassRelay(Metrics& metrics, WakeList& wakes) : metrics_(metrics), wakes_(wakes) {}
+  void on_pass(const engine::PassReport& report) override { metrics_.on_pass(report); }
+  void on_handed_back() override { wakes_.wake_all(); }
+
+ private:
+  Metrics& metrics_;
+  WakeList& wakes_;
+};
+
+}  // namespace
+
 struct Server::State {
   explicit State(const Settings& its_settings) : settings(its_settings) {
-    settings.service.observer = &metrics;
+    settings.service.observer = &relay;
     settings.repository.on_swap = [this](std::string_view model, bool ok) {
       metrics.on_swap(model, ok);
     };
@@ -27,6 +43,8 @@ struct Server::State {
   Settings settings;
   SteadyClock clock;
   Metrics metrics;
+  WakeList wakes;
+  PassRelay relay{metrics, wakes};
   std::unique_ptr<engine::Service> service;
   std::unique_ptr<App> app;
   std::unique_ptr<HttpServer> http;
@@ -55,6 +73,7 @@ Result<std::unique_ptr<Server>> Server::start(const Settings& settings) {
   State& s = *state;
   TILEWISE_ASSIGN_OR_RETURN(s.service, engine::Service::start(s.settings.service, s.clock));
   s.app.reset(new App{s.settings, s.clock, *s.service, s.metrics});
+  s.app->wakes = &s.wakes;
   TILEWISE_ASSIGN_OR_RETURN(s.http, HttpServer::start(*s.app));
   if (s.settings.grpc_port >= 0) {
     TILEWISE_ASSIGN_OR_RETURN(s.grpc, GrpcServer::start(*s.app));

@@ -328,11 +328,11 @@ asio::awaitable<void> Connection::respond() {
 asio::awaitable<void> Connection::answer() {
   if (!query.status.ok()) co_return;
   is_answered_ = false;
-  query.done = [this](engine::Request&) {
+  query.done = [this](engine::Request& answered) {
     if (is_in_service_ && IoThread::current() == &thread_) {
       is_answered_ = true;
     } else {
-      thread_.complete(*this);
+      thread_.complete(*this, answered.wake_later && app.wakes != nullptr);
     }
   };
   is_in_service_ = true;

@@ -147,6 +147,9 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(App& app) {
     state->port = state->listener->port();
     state->listener->wait();
     for (const auto& thread : state->threads) thread->start();
+    if (app.wakes != nullptr) {
+      for (const auto& thread : state->threads) app.wakes->add(*thread);
+    }
   } catch (const std::exception& error) {
     for (const auto& thread : state->threads) thread->stop();
     return unavailable_machine(
@@ -157,7 +160,10 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(App& app) {
 
 HttpServer::~HttpServer() {
   stop(std::chrono::milliseconds(0));
-  for (const auto& thread : state_->threads) thread->stop();
+  for (const auto& thread : state_->threads) {
+    if (WakeList* wakes = state_->parts.app.wakes; wakes != nullptr) wakes->remove(*thread);
+    thread->stop();
+  }
 }
 
 int32_t HttpServer::port() const { return state_->port; }

@@ -34,7 +34,7 @@ struct HttpParts {
   std::atomic<int32_t> connections = 0;
 };
 
-class IoThread {
+class IoThread final : public WakeList::Sleeper {
  public:
   explicit IoThread(HttpParts& parts);
   ~IoThread();  ///< stop() first
@@ -48,8 +48,9 @@ class IoThread {
 
   /// A connected socket, which is this thread's from now on.
   void adopt(int descriptor, const boost::asio::ip::tcp::endpoint& peer);
-  /// The connection's request was answered: resumes it. Many in a row cost one wake-up.
-  void complete(Connection& connection);
+  /// The connection's request was answered: resumes it. `wake_later`: once wake() is called.
+  void complete(Connection& connection, bool wake_later);
+  void wake() override;
   /// Connections end after what they have begun.
   void drain();
   /// Connections end now.
@@ -83,6 +84,7 @@ class IoThread {
   std::thread thread_;
 
   std::atomic<Connection*> completed_ = nullptr;  // the last one first
+  std::atomic<bool> is_woken_ = false;            // and has not looked at them yet
   std::atomic<int32_t> callers_ = 0;              // inside complete()
 
   std::unordered_set<std::shared_ptr<Connection>> connections_;
