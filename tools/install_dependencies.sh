@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # tools/install_dependencies.sh [--build | --all | --arm]
 # Installs the Debian 12 packages that building and testing need; only those that are missing, without asking.
-# --build leaves out what only tests need. --all adds what `./dev test --all` needs: linters, and a Python with PyTorch
-# in build/venv (or name your own in TILEWISE_PYTHON). --arm adds a cross compiler, QEMU and the libraries for 64-bit Arm.
+# --build leaves out what only tests need. --all adds what `./dev test --all` needs: linters, a browser, and a Python with PyTorch
+# and the server's clients in build/venv (or name your own in TILEWISE_PYTHON). --arm adds a cross compiler, QEMU and the libraries for 64-bit Arm.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,7 +13,7 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 for_tests=(clang-19 libclang-rt-19-dev) # libFuzzer, and the second compiler
-for_all=(clang-tidy-19 clang-format-19 shellcheck)
+for_all=(clang-tidy-19 clang-format-19 shellcheck chromium)
 for_arm=(g++-aarch64-linux-gnu qemu-user)
 for library in simdjson fmt spdlog hwloc hwy utf8proc xxhash ssl zstd gtest gmock boost1.81 grpc++ protobuf; do for_arm+=("lib$library-dev:arm64"); done
 for_arm+=(zlib1g-dev:arm64) # protoc and its plugin are this machine's own
@@ -51,7 +51,7 @@ install_python() {
   if [[ -n ${TILEWISE_PYTHON-} ]]; then return; fi
   local stamp=build/venv/installed
   if cmp -s tests/requirements.txt "$stamp"; then return; fi
-  echo "installing PyTorch and others into build/venv" >&2
+  echo "installing PyTorch, clients and others into build/venv" >&2
   python3 -m venv build/venv
   build/venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
   cp tests/requirements.txt "$stamp"
