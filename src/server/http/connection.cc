@@ -329,7 +329,8 @@ asio::awaitable<void> Connection::answer() {
   if (!query.status.ok()) co_return;
   is_answered_ = false;
   query.done = [this](engine::Request& answered) {
-    if (is_in_service_ && IoThread::current() == &thread_) {
+    // In this order: another thread must not look at is_in_service_.
+    if (IoThread::current() == &thread_ && is_in_service_) {
       is_answered_ = true;
     } else {
       thread_.complete(*this, answered.wake_later && app.wakes != nullptr);
