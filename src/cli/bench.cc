@@ -5,6 +5,7 @@
 #include "cli/bench_kernels.h"
 #include "cli/bench_report.h"
 #include "cli/bench_scenarios.h"
+#include "cli/bench_server.h"
 #include "cli/bench_workload.h"
 #include "cli/flags.h"
 #include "cli/process.h"
@@ -26,6 +27,7 @@ struct BenchFlags {
   bool kernels = false;
   std::string only;
   bool json = false;
+  ServerBenchOptions server;  ///< its own flags; the shared ones are put in when it runs
 
   BenchTime time() const { return {seconds.value_or(5), warmup_seconds}; }
   bool is_forward() const { return tokens > 0; }
@@ -43,15 +45,10 @@ Status check(const BenchFlags& flags) {
                              .expected = "MODEL.tw, or --kernels for the processor alone",
                              .found = "neither"});
   }
-  if (flags.scenario == "server") {
-    return invalid_argument({.what = "the scenario server is not there yet",
-                             .where = "--scenario",
-                             .expected = "single or offline"});
-  }
   if (flags.scenario != "single" && flags.scenario != "offline") {
     return invalid_argument({.what = "unknown scenario",
                              .where = "--scenario",
-                             .expected = "single or offline",
+                             .expected = "single, offline or server",
                              .found = flags.scenario});
   }
   if (flags.is_forward() == !flags.inputs.empty()) {
@@ -93,19 +90,53 @@ Result<Measurement> measure(engine::Engine& engine, const BenchQuestion& questio
   return measured;
 }
 
+constexpr std::initializer_list<const char*> kServerFlags = {
+    "--url", "--rate", "--deadline-ms", "--server-cpus", "--client-cpu", "--connections", "--seed"};
+
+/// The first of the flags that was given; null where none was.
+const char* first_given(const CLI::App& verb, std::initializer_list<const char*> flags) {
+  for (const char* flag : flags) {
+    const CLI::Option* option = verb.get_option_no_throw(flag);
+    if (option != nullptr && option->count() > 0) return flag;
+  }
+  return nullptr;
+}
+
 /// Flags of the other scenarios have no meaning beside --kernels.
 Status check_kernels(const CLI::App& verb) {
-  for (const char* flag :
-       {"--input", "--scenario", "--limit", "--tokens", "--sequences", "--warmup", "--replicas",
-        "--cores-per-replica", "--top", "--threshold", "--both-orders", "--logits"}) {
-    const CLI::Option* option = verb.get_option_no_throw(flag);
-    if (option == nullptr || option->count() == 0) continue;
-    return invalid_argument(
-        {.what = std::string(flag) + " has no meaning beside --kernels",
-         .expected = "MODEL.tw, --task, --isa, --only, --seconds, --verify or --json",
-         .found = flag});
-  }
-  return {};
+  const char* flag =
+      first_given(verb, {"--input", "--scenario", "--limit", "--tokens", "--sequences", "--warmup",
+                         "--replicas", "--cores-per-replica", "--top", "--threshold",
+                         "--both-orders", "--logits"});
+  if (flag == nullptr) flag = first_given(verb, kServerFlags);
+  if (flag == nullptr) return {};
+  return invalid_argument(
+      {.what = std::string(flag) + " has no meaning beside --kernels",
+       .expected = "MODEL.tw, --task, --isa, --only, --seconds, --verify or --json",
+       .found = flag});
+}
+
+/// Nor have those of the server beside another scenario, and the other way round.
+Status check_scenario(const CLI::App& verb, const BenchFlags& flags) {
+  const bool is_server = flags.scenario == "server";
+  const char* flag = is_server ? first_given(verb, {"--tokens", "--sequences", "--only"})
+                               : first_given(verb, kServerFlags);
+  if (flag == nullptr) return {};
+  return invalid_argument({.what = std::string(flag) + " has no meaning in this scenario",
+                           .expected = is_server ? "--input PATH" : "--scenario server",
+                           .found = "--scenario " + flags.scenario});
+}
+
+Result<int> run_server(const BenchFlags& flags, Session& session) {
+  ServerBenchOptions options = flags.server;
+  options.model = flags.model;
+  options.task = flags.task;
+  options.inputs = flags.inputs;
+  options.limit = flags.limit;
+  options.seconds = flags.seconds.value_or(10);
+  options.warmup_seconds = flags.warmup_seconds;
+  options.json = flags.json;
+  return run_server_bench(options, session);
 }
 
 Result<int> run_bench(const BenchFlags& flags, Session& session) {
@@ -130,6 +161,35 @@ Result<int> run_bench(const BenchFlags& flags, Session& session) {
   return 0;
 }
 
+void add_server_flags(CLI::App& verb, ServerBenchOptions& server) {
+  verb.add_option("--url", server.url,
+                  "server: one that runs already (KServe v2), instead of one of its own; MODEL may "
+                  "be left out")
+      ->type_name("URL");
+  verb.add_option("--rate", server.rate,
+                  "server: so many requests a second, instead of a search for the highest rate")
+      ->type_name("R")
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--deadline-ms", server.deadline_ms,
+                  "server: what 99 % of the answers must keep (default 10)")
+      ->type_name("MS")
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--server-cpus", server.server_cpus,
+                  "server: processors of its own server, as in 0-3,8 (default: all but the last)")
+      ->type_name("LIST");
+  verb.add_option("--client-cpu", server.client_cpu,
+                  "server: processor of the load generator (default: the last)")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber);
+  verb.add_option("--connections", server.connections,
+                  "server: kept open; a request waits while none is free (default 256)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 20000));
+  verb.add_option("--seed", server.seed,
+                  "server: of the moments and of the rows' order (default 1)")
+      ->type_name("N");
+}
+
 }  // namespace
 
 void add_bench(CLI::App& app, Action& action) {
@@ -142,7 +202,8 @@ void add_bench(CLI::App& app, Action& action) {
   verb->add_option("--scenario", flags->scenario,
                    "offline: text in, results out, arrival order, all replicas (default); single: "
                    "one input at a "
-                   "time on one replica")
+                   "time on one replica; server: requests over HTTP at random moments, at the "
+                   "highest rate that keeps the deadline")
       ->type_name("S");
   verb->add_option("--limit", flags->limit, "Only so many rows of the input")
       ->type_name("N")
@@ -155,9 +216,11 @@ void add_bench(CLI::App& app, Action& action) {
                    "With --tokens: sequences in a pass (default 1)")
       ->type_name("M")
       ->check(CLI::Range(1, 1 << 20));
-  verb->add_option("--seconds", flags->seconds,
-                   "How long to measure: at least one pass over the rows (default 5); with "
-                   "--kernels all of the run, about (default 30)")
+  verb->add_option(
+          "--seconds", flags->seconds,
+          "How long to measure: at least one pass over the rows (default 5); with "
+          "--kernels all of the run, about (default 30); server: the window that is reported "
+          "(default 10)")
       ->type_name("S")
       ->check(CLI::PositiveNumber);
   verb->add_option("--warmup", flags->warmup_seconds,
@@ -172,10 +235,15 @@ void add_bench(CLI::App& app, Action& action) {
                    "With --kernels: only those with this in their name, as in error messages: "
                    "\"ffn_up int8\", \"attention\", \"rows 16\"")
       ->type_name("TEXT");
+  add_server_flags(*verb, flags->server);
   verb->add_flag("--json", flags->json, "One JSON object, described in docs/BENCH.md");
   verb->callback([&action, flags, verb] {
     action = [flags, verb](Session& session) -> Result<int> {
-      if (!flags->kernels) return run_bench(*flags, session);
+      if (!flags->kernels) {
+        TILEWISE_RETURN_IF_ERROR(check_scenario(*verb, *flags));
+        return flags->scenario == "server" ? run_server(*flags, session)
+                                           : run_bench(*flags, session);
+      }
       TILEWISE_RETURN_IF_ERROR(check_kernels(*verb));
       return run_kernel_bench({.model = flags->model,
                                .task = flags->task.names,

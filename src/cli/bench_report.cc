@@ -90,29 +90,30 @@ void write_stages(const runtime::StageTimes& stages, rows::JsonWriter& json) {
   json.end_object();
 }
 
-std::string to_json(const BenchReport& report) {
+void write_common(const BenchReport& report, rows::JsonWriter& json) {
   const Measurement& measured = report.measured;
   const Percentiles latency = percentiles(measured.latencies);
-  rows::JsonWriter json;
-  json.begin_object().key("scenario").string(report.scenario).key("task").string(report.task);
-  json.key("precision")
-      .string(report.precision)
-      .key("isa")
-      .string(report.isa)
-      .key("cpu")
-      .string(report.cpu);
-  json.key("replicas").integer(report.replicas);
+  const auto text = [&](const char* key, const std::string& value) {
+    json.key(key);
+    value.empty() ? json.null() : json.string(value);
+  };
+  const auto count = [&](const char* key, int64_t value) {
+    json.key(key);
+    value == 0 ? json.null() : json.integer(value);
+  };
+  text("scenario", report.scenario);
+  text("task", report.task);
+  text("precision", report.precision);
+  text("isa", report.isa);
+  text("cpu", report.cpu);
+  count("replicas", report.replicas);
   json.key("cores_per_replica").integer(report.cores_per_replica);
   json.key("rows").integer(measured.rows);
   json.key("tokens").integer(measured.tokens).key("seconds").number(measured.seconds);
   json.key("rows_per_s").number(per_second(measured.rows, measured));
   json.key("tokens_per_s").number(per_second(measured.tokens, measured));
-  json.key("latency_ms")
-      .begin_object()
-      .key("p50")
-      .number(latency.p50)
-      .key("p90")
-      .number(latency.p90);
+  json.key("latency_ms").begin_object();
+  json.key("p50").number(latency.p50).key("p90").number(latency.p90);
   json.key("p99").number(latency.p99).key("max").number(latency.max).end_object();
   json.key("share_of_peak").number(report.share_of_peak());
   json.key("peaks").begin_object();
@@ -121,6 +122,13 @@ std::string to_json(const BenchReport& report) {
     json.key(name_of(precision)).number(report.peaks.of(precision) * 1e-9);
   }
   json.end_object().key("load_ms").number(report.load_ms).key("rss_mb").number(report.rss_mb);
+}
+
+std::string to_json(const BenchReport& report) {
+  const Measurement& measured = report.measured;
+  rows::JsonWriter json;
+  json.begin_object();
+  write_common(report, json);
   if (measured.stages) {
     const Quartiles pass = quartiles(measured.latencies);
     json.key("spread_ms").begin_object().key("min").number(pass.least * 1e3);

@@ -44,6 +44,10 @@ Quartiles quartiles(std::vector<double> values);
 /// nulls where no latency is measured.
 std::string to_json(const BenchReport& report);
 
+/// The keys and values of that object without its braces, up to "rss_mb"; what is not known (an
+/// empty text, no replicas) is null.
+void write_common(const BenchReport& report, rows::JsonWriter& json);
+
 /// {"embed":0.01,...}
 void write_stages(const runtime::StageTimes& stages, rows::JsonWriter& json);
 

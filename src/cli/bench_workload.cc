@@ -38,6 +38,9 @@ class RowCounter {
     return count_flops(metadata_, question_, packed_.offsets);
   }
 
+  /// Of the row that was counted last.
+  int32_t tokens() const { return packed_.offsets.back(); }
+
  private:
   const artifact::Metadata& metadata_;
   const BenchQuestion& question_;
@@ -57,6 +60,7 @@ Status add_row(const rows::LineReader::Line& line, rows::RowParser& parser, RowC
   if (keep_inputs) {
     workload.inputs.push_back(std::move(row.input));
     workload.input_flops.push_back(flops);
+    workload.input_tokens.push_back(counter.tokens());
   }
   return {};
 }

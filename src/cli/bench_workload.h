@@ -51,9 +51,10 @@ class MemoryFile {
 struct Workload {
   MemoryFile file;  ///< the rows that can be answered, as JSON lines
   int64_t rows = 0;
-  Flops flops = {};                       ///< of all rows together
-  std::vector<model::Input> inputs = {};  ///< the rows, and
-  std::vector<Flops> input_flops = {};    ///< what each costs: both only when asked for
+  Flops flops = {};                        ///< of all rows together
+  std::vector<model::Input> inputs = {};   ///< the rows, and
+  std::vector<Flops> input_flops = {};     ///< what each costs, and
+  std::vector<int32_t> input_tokens = {};  ///< its length: all three only when asked for
 };
 
 /// Reads the first `limit` rows (0: all) of `paths`. Rows that cannot be answered are warned of and

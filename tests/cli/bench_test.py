@@ -1,5 +1,9 @@
 """bench: its report, not its speed: bench_test.py TILEWISE."""
-from harness import BAD_INPUT, DONE, WRONG_COMMAND_LINE, TestCase, from_lines, main, model, run, to_lines
+import contextlib
+import json
+import subprocess
+
+from harness import BAD_INPUT, DONE, FAILED, TILEWISE, WRONG_COMMAND_LINE, TestCase, environment, from_lines, main, model, run, to_lines
 
 KEYS = ["scenario", "task", "precision", "isa", "cpu", "replicas", "cores_per_replica", "rows", "tokens", "seconds", "rows_per_s", "tokens_per_s",
         "latency_ms", "share_of_peak", "peaks", "load_ms", "rss_mb"]
@@ -145,9 +149,101 @@ class Bench(TestCase):
         ask = ["bench", model(), "--task", "intent"]
         self.error(WRONG_COMMAND_LINE, *ask, says=["--input", "--tokens", "neither"])
         self.error(WRONG_COMMAND_LINE, *ask, "--input", self.rows, "--tokens", "5", says=["both"])
-        self.error(WRONG_COMMAND_LINE, *ask, "--input", self.rows, "--scenario", "server", says=["not there yet"])
         self.error(WRONG_COMMAND_LINE, *ask, "--input", self.rows, "--scenario", "burst", says=["found burst"])
         self.error(WRONG_COMMAND_LINE, *ask, "--tokens", "100000", *QUICK)
+
+    def server(self, *more, task="intent", rows=None, model_of="", deadline_ms="5000"):
+        # A deadline of seconds: it is the report that is tested, on whatever machine.
+        path = model("bf16") if model_of == "" else model_of
+        report, = from_lines(self.done("bench", *([path] if path else []), "--task", task, "--scenario", "server", "--deadline-ms", deadline_ms,
+                                       "--seconds", "0.5", "--warmup", "0.1", "--connections", "16", "--input", rows or self.rows, "--json", *more))
+        self.assertEqual(list(report)[:len(KEYS)], KEYS)
+        self.assertEqual((report["scenario"], report["task"]), ("server", task))
+        if not report["rate"]:  # of a search, on a machine that others use
+            return report
+        self.assertEqual(report["sent"], report["accepted"] + report["refused"] + report["failures"])
+        self.assertEqual(report["accepted"], report["rows"])
+        self.assertEqual(report["statuses"].get("200", 0), report["accepted"])
+        self.assertLessEqual(report["goodput_per_s"], report["rows_per_s"] * 1.001)
+        return report
+
+    def test_server_at_a_rate(self):
+        report = self.server("--rate", "200", "--replicas", "1")
+        self.assertEqual((report["rate"], report["replicas"], report["precision"]), (200, 1, "bf16"))
+        self.assertEqual(report["failures"], 0)
+        self.assertTrue(50 < report["sent"] < 200, report["sent"])  # 100 expected, with a standard deviation of 10
+        self.assertEqual(report["checked"], "3 answers equal the engine's")
+        self.assertTrue(report["tokens"] > report["rows"])
+        latency = report["latency_ms"]
+        self.assertTrue(0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"])
+        self.assertAlmostEqual(report["share_of_offline"] * report["offline_rows_per_s"] / 200, 1, places=3)
+        server = report["server"]
+        self.assertEqual(server["end"], "exit code 0")
+        self.assertTrue(server["cpu_us_per_request"] > 0 and server["model_us_per_request"] > 0)
+        self.assertTrue(0 < server["rss_mb_before"] <= report["rss_mb"] * 1.01)
+        self.assertEqual(report["tried"], [])
+
+    def test_server_of_pairs_and_other_kinds(self):
+        pairs = self.write("pairs.jsonl", to_lines([{"left": {"title": "red \"shoe\""}, "right": {"title": "red shoes"}}, {"left": "a", "right": "b"}]))
+        for more in ([], ["--both-orders"]):
+            self.assertEqual(self.server("--rate", "100", *more, task="duplicate", rows=pairs)["failures"], 0)
+        for case in self.other_tasks():
+            self.assertEqual(self.server("--rate", "50", task=case)["failures"], 0)
+
+    def other_tasks(self):
+        described = json.loads(self.done("inspect", model("bf16"), "--json"))
+        return [task["name"] for task in described["tasks"] if task["input"] == "text" and task["name"] != "intent"]
+
+    def test_server_searches(self):
+        report = self.server("--replicas", "1", deadline_ms="50")
+        self.assertTrue(report["tried"])
+        self.assertTrue(all(one["held"] in (True, False) and one["rate"] > 0 for one in report["tried"]))
+        if report["rate"]:
+            self.assertEqual((report["refused"], report["failures"]), (0, 0))
+            self.assertIn(report["rate"], [one["rate"] for one in report["tried"] if one["held"]])
+
+    def test_server_that_runs_already(self):
+        with serve(model("bf16")) as url:
+            for known in (model("bf16"), None):
+                report = self.server("--url", url, "--rate", "100", model_of=known)
+                self.assertEqual((report["url"], report["failures"], report["precision"]), (url, 0, None))
+                self.assertIsNone(report["offline_rows_per_s"])
+                self.assertNotIn("server", report)
+                self.assertIn("3", report["checked"])
+            self.error(FAILED, "bench", "--url", url, "--task", "no-such", "--scenario", "server", "--input", self.rows, says=["status 404"])
+        self.error(FAILED, "bench", "--url", url, "--task", "intent", "--scenario", "server", "--input", self.rows, says=["no answer"])
+
+    def test_server_for_people(self):
+        text = self.done("bench", model(), "--task", "intent", "--scenario", "server", "--rate", "100", "--seconds", "0.3", "--warmup", "0",
+                         "--deadline-ms", "5000", "--input", self.rows).decode()
+        for part in ("100 requests/s", "latency ms", "from the intended moment", "us a request", "ended with exit code 0"):
+            self.assertIn(part, text)
+
+    def test_server_refuses_what_has_no_meaning(self):
+        ask = ["bench", model(), "--task", "intent", "--scenario", "server"]
+        self.error(WRONG_COMMAND_LINE, *ask, says=["--input"])
+        self.error(WRONG_COMMAND_LINE, *ask, "--input", self.rows, "--tokens", "5", says=["--tokens"])
+        self.error(WRONG_COMMAND_LINE, *ask, "--input", self.rows, "--server-cpus", "0-", says=["--server-cpus"])
+        self.error(WRONG_COMMAND_LINE, *ask, "--input", self.rows, "--client-cpu", "100000", says=["--client-cpu"])
+        self.error(WRONG_COMMAND_LINE, *ask, "--input", self.rows, "--url", "https://h", says=["http://"])
+        self.error(WRONG_COMMAND_LINE, *ask, "--input", self.rows, "--url", "http://h", "--server-cpus", "0", says=["--server-cpus"])
+        self.error(WRONG_COMMAND_LINE, "bench", "--scenario", "server", "--input", self.rows, says=["--url"])
+        self.error(WRONG_COMMAND_LINE, "bench", model(), "--task", "intent", "--input", self.rows, "--rate", "5", says=["--rate", "--scenario server"])
+
+
+@contextlib.contextmanager
+def serve(path):
+    """Its address, until the end of the scope."""
+    with subprocess.Popen([TILEWISE, "serve", path, "--address", "127.0.0.1", "--port", "0", "--grpc-port", "-1"], stderr=subprocess.PIPE, text=True,
+                          env=environment()) as server:
+        try:
+            for line in server.stderr:
+                if "listening on " in line:
+                    break
+            yield line.split("listening on ")[1].split(";")[0].split()[0]
+        finally:
+            server.terminate()
+            server.communicate()
 
 
 if __name__ == "__main__":
