@@ -12,7 +12,7 @@ namespace tilewise::cli {
 namespace {
 
 constexpr int kReplicaColumns = 40;
-constexpr int kBarColumns = 20;
+constexpr int kBarColumns = 18;
 constexpr int kNumberColumns = 8, kNumbers = 7;
 constexpr int kFewestNameColumns = 16;
 
@@ -29,6 +29,11 @@ std::string number(double value) {
     digits.insert(static_cast<size_t>(at), ",");
   }
   return digits;
+}
+
+/// Of what can be counted: "1,234", "7".
+std::string count(double value) {
+  return value < 99.5 ? fmt::format("{:.0f}", value) : number(value);
 }
 
 std::string milliseconds(double seconds) { return number(1e3 * seconds); }
@@ -113,11 +118,11 @@ void add_totals(const TopReport& report, Lines& lines) {
                         number(report.pass_rate), number(report.pass_sequences),
                         number(report.pass_tokens), number(report.prediction_ratio)));
   lines.add(fmt::format("backlog     {} ms   {} sequences wait", number(report.backlog_ms),
-                        number(report.waiting_sequences)));
+                        count(report.waiting_sequences)));
   lines.add(fmt::format("cache       {} of lookups   {} entries   {} MB",
-                        percent(report.cache_share), number(report.cache_entries),
+                        percent(report.cache_share), count(report.cache_entries),
                         number(report.cache_bytes / 1e6)));
-  lines.add(fmt::format("process     {} connections   {} MB   up {}", number(report.connections),
+  lines.add(fmt::format("process     {} connections   {} MB   up {}", count(report.connections),
                         number(report.memory_bytes / 1e6), clock_time(report.up_seconds)));
 }
 

@@ -98,7 +98,7 @@ TEST(TopReport, ThePictureKeepsToItsCanvas) {
   const std::string text = picture(report, "http://localhost:8080", {.columns = 80, .rows = 24});
   EXPECT_NE(text.find("... "), std::string::npos) << "says that there are more";
   EXPECT_NE(text.find("overloaded 10.0/s"), std::string::npos) << text;
-  EXPECT_NE(text.find("replica 0   [==========          ]  50 %"), std::string::npos) << text;
+  EXPECT_NE(text.find("replica 0   [=========         ]  50 %"), std::string::npos) << text;
 }
 
 TEST(TopReport, JsonHasNullForWhatIsNotKnown) {

@@ -142,10 +142,10 @@ void append_snapshot(const Snapshot& snapshot, std::span<const double> utilizati
   families.push_back(gauge("tilewise_waiting_tokens", "Tokens that wait for a pass.",
                            static_cast<double>(snapshot.backlog.tokens)));
   families.push_back(counter("tilewise_cache_hits_total",
-                             "Sequences that the response cache had an answer for.",
+                             "Inputs that the response cache had an answer for.",
                              static_cast<double>(snapshot.cache.hits)));
   families.push_back(counter("tilewise_cache_misses_total",
-                             "Sequences that the response cache had no answer for.",
+                             "Inputs that the response cache had no answer for.",
                              static_cast<double>(snapshot.cache.misses)));
   families.push_back(gauge("tilewise_cache_entries", "Answers in the response cache.",
                            static_cast<double>(snapshot.cache.entries)));
