@@ -8,9 +8,9 @@ namespace tilewise::server {
 namespace {
 
 struct Found {
-  Route route;
   std::vector<std::string_view> captures;
   std::vector<std::string> decoded;
+  Route route;  // the last: made from the others
 
   Found(std::string_view method, std::string_view path)
       : route(find_route(method, path, captures, decoded)) {}
