@@ -12,6 +12,8 @@
 
 namespace tilewise::server {
 
+class AccessLog;
+
 enum class Phase { starting, ready, draining };
 
 /// Thread-safe. `repository` is null while the server starts.
@@ -24,6 +26,7 @@ struct App {
   std::atomic<Phase> phase = Phase::starting;
   /// Called by the service's observer on_handed_back(); null: every answer wakes its loop itself.
   WakeList* wakes = nullptr;
+  AccessLog* access_log = nullptr;  ///< null: none
 
   bool is_ready() const { return phase.load(std::memory_order_acquire) == Phase::ready; }
 };

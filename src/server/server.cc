@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <algorithm>
+#include <future>
 
 #include <fmt/format.h>
 
@@ -8,6 +9,7 @@
 #include "base/log.h"
 #include "engine/repository.h"
 #include "engine/service.h"
+#include "server/access_log.h"
 #include "server/app.h"
 #include "server/grpc/grpc_server.h"
 #include "server/http/http_server.h"
@@ -45,6 +47,7 @@ struct Server::State {
   Metrics metrics;
   WakeList wakes;
   PassRelay relay{metrics, wakes};
+  std::unique_ptr<AccessLog> access_log;
   std::unique_ptr<engine::Service> service;
   std::unique_ptr<App> app;
   std::unique_ptr<HttpServer> http;
@@ -74,6 +77,10 @@ Result<std::unique_ptr<Server>> Server::start(const Settings& settings) {
   TILEWISE_ASSIGN_OR_RETURN(s.service, engine::Service::start(s.settings.service, s.clock));
   s.app.reset(new App{s.settings, s.clock, *s.service, s.metrics});
   s.app->wakes = &s.wakes;
+  if (!s.settings.access_log.empty()) {
+    TILEWISE_ASSIGN_OR_RETURN(s.access_log, AccessLog::open(s.settings.access_log));
+    s.app->access_log = s.access_log.get();
+  }
   TILEWISE_ASSIGN_OR_RETURN(s.http, HttpServer::start(*s.app));
   if (s.settings.grpc_port >= 0) {
     TILEWISE_ASSIGN_OR_RETURN(s.grpc, GrpcServer::start(*s.app));
@@ -114,13 +121,15 @@ bool Server::drain() {
   if (s.is_drained) return true;
   s.is_drained = true;
   s.enter(Phase::draining);
+  if (s.grpc == nullptr) return s.http->stop(s.settings.drain_time);
+  // Both at once, within the same time; one after the other only where no thread can be had.
   const Time until = s.clock.now() + s.settings.drain_time;
-  const bool all_answered = s.http->stop(s.settings.drain_time);
-  if (s.grpc != nullptr) {
-    s.grpc->stop(std::chrono::ceil<std::chrono::milliseconds>(
+  auto grpc = std::async(std::launch::async | std::launch::deferred, [&] {
+    return s.grpc->stop(std::chrono::ceil<std::chrono::milliseconds>(
         std::max(Duration::zero(), until - s.clock.now())));
-  }
-  return all_answered;
+  });
+  const bool http_answered = s.http->stop(s.settings.drain_time);
+  return grpc.get() && http_answered;
 }
 
 }  // namespace tilewise::server

@@ -25,7 +25,15 @@ class Server {
   std::string describe() const;  ///< one line for people: addresses, replicas, models
 
   /// Not ready any more, no new connections; returns when what was accepted has been answered, or
-  /// the drain time is over. False in that case.
+  /// the drain time is over: what is left is cancelled then, and the return value is false. A model
+  /// that is being loaded is waited for even so: nothing can stop that half way.
+  ///
+  /// What still arrives on a connection that is open:
+  /// - HTTP answers it, with `Connection: close`, and closes idle connections. The protocol has no
+  ///   other way to say so: a client cannot know whether a request on a connection that is closed
+  ///   was carried out.
+  /// - gRPC refuses it with UNAVAILABLE, messages of streams that are open as well; GOAWAY tells
+  ///   the client to ask elsewhere. What it had asked before is answered.
   bool drain();
 
  private:

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <random>
 #include <span>
 
 namespace tilewise::server {
@@ -35,32 +34,22 @@ bool is_valid(std::string_view header) {
          is_hex(header.substr(kFlagsAt, 2));
 }
 
-/// Ids need to differ, not to be secret: one seed of the operating system's a thread.
-std::mt19937_64& generator() {
-  thread_local std::mt19937_64 instance = [] {
-    std::random_device device;
-    std::seed_seq seed{device(), device(), device(), device()};
-    return std::mt19937_64(seed);
-  }();
-  return instance;
-}
-
 /// Whole words of 16 digits; zero is no id.
-void fill_random(std::span<char> id) {
+void fill_random(std::span<char> id, std::mt19937_64& random) {
   for (size_t word = 0; word < id.size(); word += 16) {
     uint64_t bits = 0;
-    while (bits == 0) bits = generator()();
+    while (bits == 0) bits = random();
     for (size_t i = 0; i < 16; ++i, bits >>= 4) id[word + i] = kDigits[bits & 15];
   }
 }
 
 }  // namespace
 
-TraceContext TraceContext::from(std::string_view traceparent) {
+TraceContext TraceContext::from(std::string_view traceparent, std::mt19937_64& random) {
   TraceContext context;
-  fill_random(context.span_id_);
+  fill_random(context.span_id_, random);
   if (!is_valid(traceparent)) {
-    fill_random(context.trace_id_);
+    fill_random(context.trace_id_, random);
     return context;
   }
   std::ranges::copy(traceparent.substr(kTraceAt, 32), context.trace_id_.begin());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <random>
 #include <string>
 #include <string_view>
 
@@ -11,8 +12,9 @@ namespace tilewise::server {
 class TraceContext {
  public:
   /// Goes on with the trace that a `traceparent` header names, or starts one where the header is
-  /// empty or is not what the recommendation says. Either way the call gets a span of its own.
-  static TraceContext from(std::string_view traceparent);
+  /// empty or is not what the recommendation says. Either way the call gets a span of its own, of
+  /// what `random` gives: ids need to differ, not to be secret.
+  static TraceContext from(std::string_view traceparent, std::mt19937_64& random);
 
   /// 32 and 16 lower-case hexadecimal digits.
   std::string_view trace_id() const { return {trace_id_.data(), trace_id_.size()}; }

@@ -1,6 +1,7 @@
 // The rules of https://www.w3.org/TR/trace-context-1/#traceparent-header, one case each.
 #include "server/trace_context.h"
 
+#include <random>
 #include <set>
 #include <string>
 
@@ -17,8 +18,13 @@ std::string header(const std::string& version, const std::string& trace, const s
   return version + "-" + trace + "-" + parent + "-" + flags;
 }
 
+TraceContext context_of(std::string_view traceparent) {
+  static std::mt19937_64 random(5);
+  return TraceContext::from(traceparent, random);
+}
+
 TEST(TraceContext, GoesOnWithTheCallersTrace) {
-  const TraceContext context = TraceContext::from(header("00", kTrace, kParent, "01"));
+  const TraceContext context = context_of(header("00", kTrace, kParent, "01"));
   EXPECT_EQ(context.trace_id(), kTrace);
   EXPECT_EQ(context.parent_id(), kParent);
   EXPECT_TRUE(context.is_sampled());
@@ -27,9 +33,9 @@ TEST(TraceContext, GoesOnWithTheCallersTrace) {
 }
 
 TEST(TraceContext, OnlyTheSampledFlagIsKnown) {
-  EXPECT_FALSE(TraceContext::from(header("00", kTrace, kParent, "00")).is_sampled());
-  EXPECT_TRUE(TraceContext::from(header("00", kTrace, kParent, "ff")).is_sampled());
-  const TraceContext unknown = TraceContext::from(header("00", kTrace, kParent, "fe"));
+  EXPECT_FALSE(context_of(header("00", kTrace, kParent, "00")).is_sampled());
+  EXPECT_TRUE(context_of(header("00", kTrace, kParent, "ff")).is_sampled());
+  const TraceContext unknown = context_of(header("00", kTrace, kParent, "fe"));
   EXPECT_EQ(unknown.trace_id(), kTrace);
   EXPECT_FALSE(unknown.is_sampled());
   EXPECT_TRUE(unknown.traceparent().ends_with("-00"));
@@ -37,7 +43,7 @@ TEST(TraceContext, OnlyTheSampledFlagIsKnown) {
 
 TEST(TraceContext, LaterVersionsAreReadAsFarAsTheyAreKnown) {
   for (const char* more : {"", "-", "-what-the-future-will-be-like", "-.0"}) {
-    const TraceContext context = TraceContext::from(header("cc", kTrace, kParent, "01") + more);
+    const TraceContext context = context_of(header("cc", kTrace, kParent, "01") + more);
     EXPECT_EQ(context.trace_id(), kTrace) << more;
     EXPECT_TRUE(context.traceparent().starts_with("00-")) << "this server speaks version 00";
   }
@@ -70,12 +76,12 @@ TEST(TraceContext, StartsATraceWhereTheHeaderIsNotValid) {
            std::string(55, '-'),
            std::string(100000, 'a'),
        }) {
-    const TraceContext context = TraceContext::from(bad);
+    const TraceContext context = context_of(bad);
     EXPECT_NE(context.trace_id(), kTrace) << bad.substr(0, 80);
     EXPECT_EQ(context.parent_id(), "") << bad.substr(0, 80);
     EXPECT_FALSE(context.is_sampled()) << bad.substr(0, 80);
     // What it makes is valid itself.
-    const TraceContext next = TraceContext::from(context.traceparent());
+    const TraceContext next = context_of(context.traceparent());
     EXPECT_EQ(next.trace_id(), context.trace_id());
     EXPECT_EQ(next.parent_id(), context.span_id());
   }
@@ -84,7 +90,7 @@ TEST(TraceContext, StartsATraceWhereTheHeaderIsNotValid) {
 TEST(TraceContext, IdsDiffer) {
   std::set<std::string> traces, spans;
   for (int i = 0; i < 1000; ++i) {
-    const TraceContext context = TraceContext::from("");
+    const TraceContext context = context_of("");
     traces.emplace(context.trace_id());
     spans.emplace(context.span_id());
   }

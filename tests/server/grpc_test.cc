@@ -1,6 +1,7 @@
 // A gRPC server in this process and a client beside it, over a real socket: every call, every kind
 // of end, and answers bit for bit as the engine gives them.
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,6 +17,7 @@
 
 #include "../engine/compiled_models.h"
 #include "engine/engine.h"
+#include "server/access_log.h"
 #include "server/app.h"
 #include "server/grpc/grpc_server.h"
 
@@ -310,6 +312,49 @@ TEST_F(GrpcTest, Keys) {
   inference::RepositoryIndexResponse index;
   EXPECT_EQ(stub_->RepositoryIndex(&index_context, {}, &index).error_code(), grpc::UNAUTHENTICATED);
   EXPECT_EQ(stub_->ModelStreamInfer(&stream_context)->Finish().error_code(), grpc::UNAUTHENTICATED);
+}
+
+/// Of calls whose model nobody knows, as refused ones.
+int64_t failures(Metrics& metrics) { return metrics.totals({}, {}).failure; }
+
+TEST_F(GrpcTest, TheLogHasEveryCall) {
+  const std::string file = *folder_ / "access.log";
+  auto log = AccessLog::open(file);
+  ASSERT_TRUE(log.ok()) << log.status().message();
+  settings_.api_keys = {"key"};
+  start();
+  app_->access_log = log->get();
+  const auto call = [&](const std::string& key, const std::string& priority) {
+    grpc::ClientContext context;
+    ModelInferResponse response;
+    context.AddMetadata("x-api-key", key);
+    context.AddMetadata("x-priority", priority);
+    context.AddMetadata("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    ModelInferRequest request = ask("intent", {"a", "b"});
+    request.set_id("mine");
+    return stub_->ModelInfer(&context, request, &response).error_code();
+  };
+  EXPECT_EQ(call("key", "bulk"), grpc::OK);
+  EXPECT_EQ(call("wrong", "bulk"), grpc::UNAUTHENTICATED);
+  EXPECT_EQ(call("key", "now"), grpc::INVALID_ARGUMENT);
+  grpc::ClientContext stream_context;
+  EXPECT_EQ(stub_->ModelStreamInfer(&stream_context)->Finish().error_code(), grpc::UNAUTHENTICATED);
+  EXPECT_EQ(failures(metrics_), 3);
+  (*log)->flush();
+  std::ifstream stream(file);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  ASSERT_EQ(lines.size(), 4u);
+  for (const char* part :
+       {R"("request_id":"mine")", R"("trace_id":"4bf92f3577b34da6a3ce929d0e0e4736")",
+        R"("peer":"127.0.0.1:)", R"("path":"/inference.GRPCInferenceService/ModelInfer")",
+        R"("protocol":"grpc","model":"model","task":"intent","status":0,)", R"("inputs":2,)"}) {
+    EXPECT_THAT(lines[0], HasSubstr(part));
+  }
+  EXPECT_THAT(lines[1], HasSubstr(R"("status":16,)"));
+  EXPECT_THAT(lines[2], HasSubstr(R"("status":3,)"));
+  EXPECT_THAT(lines[3], HasSubstr(R"(ModelStreamInfer")"));
+  server_.reset();  // before the log
 }
 
 TEST_F(GrpcTest, MetadataComeBack) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "server/http/api_keys.h"
 
@@ -63,16 +64,19 @@ Time CallTiming::deadline_or_default(const Settings& settings) const {
          (priority == runtime::Priority::bulk ? settings.bulk_deadline : settings.deadline);
 }
 
-Status read_timing(const grpc::ServerContext& context, Time now, CallTiming& timing) {
-  timing = {.arrival = now};
+Status read_caller(const App& app, const grpc::ServerContext& context, const char* path,
+                   Caller& caller) {
+  const Time now = app.clock.now();
+  caller = {.context = &context, .path = path, .timing = {.arrival = now}};
   const auto deadline = context.deadline();
   if (deadline != std::chrono::system_clock::time_point::max()) {
-    timing.deadline =
+    caller.timing.deadline =
         now + std::chrono::duration_cast<Duration>(deadline - std::chrono::system_clock::now());
   }
+  if (!is_allowed(app.settings.api_keys, context.client_metadata())) return no_key();
   const std::string_view priority = metadata_value(context.client_metadata(), "x-priority");
   if (priority == "bulk") {
-    timing.priority = runtime::Priority::bulk;
+    caller.timing.priority = runtime::Priority::bulk;
   } else if (!priority.empty() && priority != "interactive") {
     return invalid_argument({.what = "there is no such priority",
                              .where = "metadata \"x-priority\"",
@@ -80,6 +84,15 @@ Status read_timing(const grpc::ServerContext& context, Time now, CallTiming& tim
                              .found = std::string(priority.substr(0, 64))});
   }
   return {};
+}
+
+std::string peer_of(const grpc::ServerContext& context) {
+  std::string peer = context.peer();  // "ipv4:192.0.2.7:51234", "ipv6:%5B2001:db8::7%5D:51234"
+  if (peer.starts_with("ipv4:") || peer.starts_with("ipv6:")) peer.erase(0, 5);
+  for (const auto& [code, character] : {std::pair{"%5B", "["}, {"%5D", "]"}, {"%25", "%"}}) {
+    if (const size_t at = peer.find(code); at != std::string::npos) peer.replace(at, 3, character);
+  }
+  return peer;
 }
 
 void echo_ids(grpc::ServerContext& context) {

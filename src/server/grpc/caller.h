@@ -2,7 +2,9 @@
 #pragma once
 
 #include <map>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/status.h>
@@ -23,7 +25,7 @@ std::string_view metadata_value(const CallMetadata& metadata, const char* name);
 /// The key of `authorization: Bearer KEY` or `x-api-key: KEY` is one of these. True without keys.
 bool is_allowed(const std::vector<std::string>& keys, const CallMetadata& metadata);
 
-/// UNAUTHENTICATED, in words.
+/// unauthenticated, in words.
 Status no_key();
 
 /// UNAVAILABLE unless the server is ready.
@@ -39,8 +41,20 @@ struct CallTiming {
   Time deadline_or_default(const Settings& settings) const;
 };
 
-/// Errors: invalid_argument for an x-priority that there is not.
-Status read_timing(const grpc::ServerContext& context, Time now, CallTiming& timing);
+/// Whose call it is.
+struct Caller {
+  const grpc::ServerContext* context = nullptr;  ///< lives as long as the call
+  const char* path = "";                         ///< "/SERVICE/METHOD"
+  CallTiming timing;
+};
+
+/// Reads what the call's metadata say. `caller` is complete in any case. Errors: unauthenticated
+/// without a key that is needed, invalid_argument for an x-priority that there is not.
+Status read_caller(const App& app, const grpc::ServerContext& context, const char* path,
+                   Caller& caller);
+
+/// Where the client is, "192.0.2.7:51234" or "[2001:db8::7]:51234".
+std::string peer_of(const grpc::ServerContext& context);
 
 /// `x-request-id` and `traceparent` go back as they came.
 void echo_ids(grpc::ServerContext& context);

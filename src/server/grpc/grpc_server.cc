@@ -105,18 +105,22 @@ void GrpcServer::update_health() {
   for (const auto& loop : state_->loops) loop->announce_phase();
 }
 
-void GrpcServer::stop(std::chrono::milliseconds wait) {
+bool GrpcServer::stop(std::chrono::milliseconds wait) {
   State& state = *state_;
-  if (state.is_stopped) return;
+  if (state.is_stopped) return true;
   state.is_stopped = true;
   state.shared.is_stopping = true;
+  bool is_in_time = true;
   if (state.server != nullptr) {
     update_health();  // what lasts ends
-    state.server->Shutdown(std::chrono::system_clock::now() + wait);
+    const auto until = std::chrono::system_clock::now() + wait;
+    state.server->Shutdown(until);
+    is_in_time = std::chrono::system_clock::now() < until;
   }
   state.errands.stop();
   for (const auto& loop : state.loops) loop->finish();
   state.infer_calls.clear();
+  return is_in_time;
 }
 
 }  // namespace tilewise::server

@@ -22,8 +22,10 @@ class GrpcServer {
   /// grpc.health.v1 follows the phase of App: call it when that changes.
   void update_health();
 
-  /// No new calls; returns when those that run are answered, or cancelled after `wait`.
-  void stop(std::chrono::milliseconds wait);
+  /// No new calls; returns when those that run are answered, or cancelled after `wait`: false then.
+  /// A model that is being loaded is waited for in any case, those whose load has not begun are not
+  /// loaded. Server::drain() says what clients see.
+  bool stop(std::chrono::milliseconds wait);
 
  private:
   struct State;

@@ -12,6 +12,8 @@
 namespace tilewise::server {
 namespace {
 
+constexpr const char* kPath = "/inference.GRPCInferenceService/ModelInfer";
+
 /// Calls that may arrive at the same moment without one waiting for another to be taken.
 constexpr int kAccepting = 64;
 /// Calls that wait to be used again; a burst's are given back.
@@ -48,13 +50,13 @@ class InferCall final : private Inference::User {
     calls_.accept();
     echo_ids(*context_);
     const App& app = calls_.shared_.app;
-    if (!is_allowed(app.settings.api_keys, context_->client_metadata())) return finish(no_key(), 0);
-    CallTiming timing;
-    if (const Status status = read_timing(*context_, app.clock.now(), timing); !status.ok()) {
+    Caller caller;
+    if (const Status status = read_caller(app, *context_, kPath, caller); !status.ok()) {
+      inference_.refuse(caller, status);
       return finish(status, 0);
     }
     stage_ = Stage::asking;
-    inference_.start(timing, response_);
+    inference_.start(caller, response_);
   }
 
   void on_answer(Inference&) override {

@@ -1,19 +1,37 @@
 #include "server/grpc/inference.h"
 
 #include <algorithm>
+#include <chrono>
 
+#include "server/access_log.h"
+#include "server/admission.h"
 #include "server/grpc/translate.h"
+#include "server/trace_context.h"
 
 namespace tilewise::server {
+namespace {
+
+/// Of an id in the log: as much as HTTP takes.
+constexpr size_t kLongestId = 128;
+
+}  // namespace
 
 Inference::Inference(Shared& shared, Loop& loop, User& user)
     : shared_(shared), loop_(loop), user_(user) {}
 
-void Inference::start(const CallTiming& timing, inference::ModelInferResponse& response) {
-  response_ = &response;
+void Inference::begin(const Caller& caller) {
+  caller_ = caller;
   query_.clear();
+  query_.arrival = caller.timing.arrival;
+  query_.deadline = caller.timing.deadline_or_default(shared_.app.settings);
+  query_.priority = caller.timing.priority;
   tasks_.clear();
   target_ = {};
+}
+
+void Inference::start(const Caller& caller, inference::ModelInferResponse& response) {
+  begin(caller);
+  response_ = &response;
   query_.done = [this](engine::Request&) {
     if (loop_.is_this_thread()) {
       is_answered_here_ = true;
@@ -21,11 +39,18 @@ void Inference::start(const CallTiming& timing, inference::ModelInferResponse& r
       loop_.post(*this);  // from here on it may be answered, or even be gone
     }
   };
-  query_.status = prepare(timing);
+  query_.status = prepare();
   if (!query_.status.ok()) return answer();
   is_answered_here_ = false;
   shared_.app.service.submit(query_);
   take_answer();
+}
+
+void Inference::refuse(const Caller& caller, const Status& status) {
+  begin(caller);
+  response_ = nullptr;
+  status_ = status;
+  report();
 }
 
 void Inference::cancel() {
@@ -38,11 +63,8 @@ void Inference::take_answer() {
   if (is_answered_here_) answer();
 }
 
-Status Inference::prepare(const CallTiming& timing) {
+Status Inference::prepare() {
   App& app = shared_.app;
-  query_.arrival = timing.arrival;
-  query_.deadline = timing.deadline_or_default(app.settings);
-  query_.priority = timing.priority;
   TILEWISE_RETURN_IF_ERROR(check_phase(app));
   TILEWISE_RETURN_IF_ERROR(decode(request, call_));
   TILEWISE_RETURN_IF_ERROR(kserve::prepare(call_, *app.repository.load(std::memory_order_acquire),
@@ -51,8 +73,9 @@ Status Inference::prepare(const CallTiming& timing) {
     if (!tasks_.empty()) tasks_ += ',';
     tasks_ += target_.model->metadata().tasks[task].task.name;
   }
-  query_.deadline = std::min(query_.deadline, timing.deadline);
-  return {};
+  query_.deadline = std::min(query_.deadline, caller_.timing.deadline);
+  // Before the texts are tokenized for nothing.
+  return check_load(app.service, query_.priority, query_.deadline, query_.retry_after_seconds);
 }
 
 void Inference::answer() {
@@ -72,16 +95,45 @@ void Inference::answer() {
 }
 
 void Inference::report() const {
-  shared_.app.metrics.on_call(
-      {.protocol = "grpc",
-       .model = target_.model_name,
-       .task = tasks_,
-       .status = &status_,
-       .inputs = static_cast<int64_t>(query_.size()),
-       .tokens = query_.tokens,
-       .cached_inputs = query_.cached_inputs,
-       .times = query_.times,
-       .total_seconds = seconds_between(query_.arrival, shared_.app.clock.now())});
+  App& app = shared_.app;
+  const CallReport report{.protocol = "grpc",
+                          .model = target_.model_name,
+                          .task = tasks_,
+                          .status = &status_,
+                          .inputs = static_cast<int64_t>(query_.size()),
+                          .tokens = query_.tokens,
+                          .cached_inputs = query_.cached_inputs,
+                          .times = query_.times,
+                          .total_seconds = seconds_between(query_.arrival, app.clock.now())};
+  app.metrics.on_call(report);
+  if (app.access_log != nullptr) log(report);
+}
+
+void Inference::log(const CallReport& report) const {
+  const CallMetadata& metadata = caller_.context->client_metadata();
+  // A client that names its calls in the message is found by that.
+  std::string_view id = metadata_value(metadata, "x-request-id");
+  if (id.empty() && response_ != nullptr) id = request.id();
+  const auto trace = TraceContext::from(metadata_value(metadata, "traceparent"), loop_.random());
+  const auto took = std::chrono::duration<double>(report.total_seconds);
+  using Wall = std::chrono::system_clock;
+  shared_.app.access_log->write(
+      {.time = Wall::now() - std::chrono::duration_cast<Wall::duration>(took),
+       .request_id = id.substr(0, kLongestId),
+       .trace_id = trace.trace_id(),
+       .peer = peer_of(*caller_.context),
+       .method = "POST",
+       .path = caller_.path,
+       .protocol = report.protocol,
+       .model = report.model,
+       .task = report.task,
+       .status = grpc_status(status_.code()),
+       .bytes_in = response_ == nullptr ? 0 : static_cast<int64_t>(request.ByteSizeLong()),
+       .bytes_out = status_.ok() ? static_cast<int64_t>(response_->ByteSizeLong()) : 0,
+       .inputs = report.inputs,
+       .tokens = report.tokens,
+       .times = report.times,
+       .total_seconds = report.total_seconds});
 }
 
 }  // namespace tilewise::server

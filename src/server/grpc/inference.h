@@ -31,7 +31,11 @@ class Inference final : private Task {
   inference::ModelInferRequest request;  ///< the caller's to fill before start()
 
   /// on_answer() follows once. `response` is clear and stays until then.
-  void start(const CallTiming& timing, inference::ModelInferResponse& response);
+  void start(const Caller& caller, inference::ModelInferResponse& response);
+
+  /// Instead of start(), for a call that gets this error: it is only told of, on_answer() does not
+  /// follow.
+  void refuse(const Caller& caller, const Status& status);
 
   /// The answer is not wanted any more; on_answer() comes all the same. Only between both.
   void cancel();
@@ -43,10 +47,12 @@ class Inference final : private Task {
   const std::string& tasks() const { return tasks_; }
 
  private:
-  Status prepare(const CallTiming& timing);
+  void begin(const Caller& caller);
+  Status prepare();
   void take_answer();
   void answer();
   void report() const;
+  void log(const CallReport& report) const;
   void run() override { answer(); }
 
   Shared& shared_;
@@ -56,6 +62,7 @@ class Inference final : private Task {
   engine::Target target_;
   engine::Request query_;
   std::vector<kserve::OutputTensor> outputs_;
+  Caller caller_;
   inference::ModelInferResponse* response_ = nullptr;
   std::string tasks_;  // for the metrics
   Status status_;

@@ -7,7 +7,8 @@
 
 namespace tilewise::server {
 
-Loop::Loop(std::unique_ptr<grpc::ServerCompletionQueue> queue) : queue_(std::move(queue)) {}
+Loop::Loop(std::unique_ptr<grpc::ServerCompletionQueue> queue)
+    : queue_(std::move(queue)), random_(std::random_device()()) {}
 
 Loop::~Loop() {
   if (!thread_.joinable()) queue_->Shutdown();

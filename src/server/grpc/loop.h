@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <random>
 #include <set>
 #include <thread>
 
@@ -72,6 +73,8 @@ class Loop {
   void post(Task& task);
   bool is_this_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
 
+  std::mt19937_64& random() { return random_; }  ///< for ids
+
   void add(Listener& listener) { listeners_.insert(&listener); }
   void remove(Listener& listener) { listeners_.erase(&listener); }
   /// Thread-safe: the loop calls on_phase() of all listeners.
@@ -103,6 +106,7 @@ class Loop {
   std::atomic<Task*> tasks_ = nullptr;  // the last that was posted first
   std::atomic<int64_t> users_ = 1;      // one is finish()'s
   std::set<Listener*> listeners_;
+  std::mt19937_64 random_;
   PhaseTask phase_task_{*this};
   std::thread thread_;
 };

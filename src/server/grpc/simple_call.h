@@ -49,7 +49,11 @@ class SimpleCall final : private Task {
       status_ = no_key();
     } else if (method_.errands != nullptr) {
       return method_.errands->add([this] {
-        answer();
+        if (shared_.is_stopping) {  // who waits in line would use up the time of the others
+          status_ = unavailable({.what = "the server is stopping"});
+        } else {
+          answer();
+        }
         loop_.post(*this);
       });
     } else {

@@ -12,6 +12,8 @@
 namespace tilewise::server {
 namespace {
 
+constexpr const char* kPath = "/inference.GRPCInferenceService/ModelStreamInfer";
+
 /// Messages of one stream that are neither answered nor waiting on the wire; the next is read when
 /// one of them is done.
 constexpr size_t kMostAtOnce = 256;
@@ -51,12 +53,11 @@ class StreamCall final : private Listener {
     loop_.add(*this);
     echo_ids(context_);
     const App& app = shared_.app;
-    Status status =
-        is_allowed(app.settings.api_keys, context_.client_metadata()) ? Status() : no_key();
+    Status status = read_caller(app, context_, kPath, caller_);
     if (status.ok()) status = check_phase(app);
-    if (status.ok()) status = read_timing(context_, app.clock.now(), timing_);
-    if (!status.ok()) return finish(status);
-    read();
+    if (status.ok()) return read();
+    Exchange(*this).inference.refuse(caller_, status);
+    finish(status);
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -82,11 +83,11 @@ class StreamCall final : private Listener {
       go_on();
       return retire();
     }
-    timing_.arrival = shared_.app.clock.now();
+    caller_.timing.arrival = shared_.app.clock.now();
     exchange.reply.Clear();
     exchange.is_running = true;
     ++running_;
-    exchange.inference.start(timing_, *exchange.reply.mutable_infer_response());
+    exchange.inference.start(caller_, *exchange.reply.mutable_infer_response());
     read();
   }
 
@@ -175,7 +176,7 @@ class StreamCall final : private Listener {
   grpc::ServerContext context_;
   grpc::ServerAsyncReaderWriter<inference::ModelStreamInferResponse, inference::ModelInferRequest>
       stream_{&context_};
-  CallTiming timing_;
+  Caller caller_;
 
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<Exchange*> idle_;

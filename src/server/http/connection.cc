@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "server/access_log.h"
 #include "server/http/response_head.h"
 
 namespace tilewise::server {
@@ -309,8 +310,8 @@ asio::awaitable<void> Connection::respond() {
   if (request_id.empty()) choose_request_id();
   if (thread_.is_draining() || !parser_.has_head() || !parser_.keep_alive()) must_close_ = true;
   const std::string_view traceparent = request.header("traceparent");
-  if (!traceparent.empty() || parts_.access_log != nullptr) {
-    trace_ = TraceContext::from(traceparent);
+  if (!traceparent.empty() || app.access_log != nullptr) {
+    trace_ = TraceContext::from(traceparent, thread_.random());
   }
   const std::string trace = traceparent.empty() ? std::string() : trace_->traceparent();
   write_head(response,
@@ -330,7 +331,7 @@ asio::awaitable<void> Connection::answer() {
   is_answered_ = false;
   query.done = [this](engine::Request& answered) {
     // In this order: another thread must not look at is_in_service_.
-    if (IoThread::current() == &thread_ && is_in_service_) {
+    if (thread_.is_current() && is_in_service_) {
       is_answered_ = true;
     } else {
       thread_.complete(*this, answered.wake_later && app.wakes != nullptr);
@@ -366,7 +367,7 @@ void Connection::choose_request_id() {
   }
   constexpr char kDigits[] = "0123456789abcdef";
   request_id.resize(16);
-  uint64_t bits = thread_.random();
+  uint64_t bits = thread_.random()();
   for (char& c : request_id) {
     c = kDigits[bits & 15];
     bits >>= 4;
@@ -393,7 +394,7 @@ void Connection::record(Time answered) const {
                          .times = refusal_ ? engine::RequestTimes{} : query.times,
                          .total_seconds = seconds_between(arrived_, answered)});
   }
-  if (parts_.access_log != nullptr) log(answered);
+  if (app.access_log != nullptr) log(answered);
 }
 
 void Connection::log(Time answered) const {
@@ -401,7 +402,7 @@ void Connection::log(Time answered) const {
   const std::string peer = peer_.address().is_v6() ? fmt::format("[{}]:{}", address, peer_.port())
                                                    : fmt::format("{}:{}", address, peer_.port());
   const double total = seconds_between(arrived_, answered);
-  parts_.access_log->write({.time = std::chrono::system_clock::now() -
+  app.access_log->write({.time = std::chrono::system_clock::now() -
                                     std::chrono::duration_cast<std::chrono::system_clock::duration>(
                                         app.clock.now() - arrived_),
                             .request_id = request_id,

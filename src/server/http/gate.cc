@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 
+#include "server/admission.h"
 #include "server/http/api_keys.h"
 
 namespace tilewise::server {
@@ -123,14 +123,11 @@ std::optional<Refusal> check_load(const App& app, const engine::Request& query) 
     return Refusal{.status = unavailable({.what = "the server is starting"}),
                    .retry_after_seconds = 1};
   }
-  if (const auto wait = app.service.refuses(query.priority, query.deadline)) {
-    if (*wait == Duration::zero()) return std::nullopt;  // no queue: its own deadline is too short
-    return Refusal{
-        .status = overloaded({.what = "the request cannot be answered in time",
-                              .remedy = "Ask again later, or with a later deadline"}),
-        .retry_after_seconds = std::max(1e-3, std::chrono::duration<double>(*wait).count())};
-  }
-  return std::nullopt;
+  Refusal refusal;
+  refusal.status =
+      check_load(app.service, query.priority, query.deadline, refusal.retry_after_seconds);
+  if (refusal.status.ok()) return std::nullopt;
+  return refusal;
 }
 
 void write_refusal(const Refusal& refusal, const Route& route, HttpResponse& response) {

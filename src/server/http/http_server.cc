@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
-#include "server/access_log.h"
 #include "server/http/connection.h"
 #include "server/http/io_thread.h"
 #include "server/http/transport.h"
@@ -112,7 +111,6 @@ struct HttpServer::State {
   explicit State(App& app) : parts{.app = app} {}
 
   HttpParts parts;
-  std::unique_ptr<AccessLog> access_log;
   std::unique_ptr<TlsContext> tls;
   std::vector<std::unique_ptr<IoThread>> threads;
   std::unique_ptr<Listener> listener;  // goes before the threads
@@ -129,10 +127,6 @@ HttpServer::HttpServer(std::unique_ptr<State> state) : state_(std::move(state)) 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(App& app) {
   const Settings& settings = app.settings;
   auto state = std::make_unique<State>(app);
-  if (!settings.access_log.empty()) {
-    TILEWISE_ASSIGN_OR_RETURN(state->access_log, AccessLog::open(settings.access_log));
-    state->parts.access_log = state->access_log.get();
-  }
   if (!settings.tls.certificate.empty()) {
     TILEWISE_ASSIGN_OR_RETURN(state->tls, TlsContext::open(settings.tls));
     state->parts.tls = state->tls.get();

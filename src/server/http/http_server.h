@@ -13,7 +13,7 @@ namespace tilewise::server {
 class HttpServer {
  public:
   /// Listens and serves at once, on its own threads. Errors: io_error where the port is taken,
-  /// invalid_input for TLS files or the access log.
+  /// invalid_input for TLS files.
   static Result<std::unique_ptr<HttpServer>> start(App& app);
   ~HttpServer();
 

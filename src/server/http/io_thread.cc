@@ -21,7 +21,12 @@ constexpr std::chrono::milliseconds kTick{50};
 /// So many connections beyond the limit are still told so.
 constexpr int32_t kMostSurplus = 64;
 
-thread_local const IoThread* this_thread = nullptr;
+/// So that the ids of no two threads, of this server or another, are alike.
+std::mt19937_64 seeded() {
+  std::random_device device;
+  std::seed_seq seed{device(), device(), device(), device()};
+  return std::mt19937_64(seed);
+}
 
 }  // namespace
 
@@ -31,7 +36,7 @@ IoThread::IoThread(HttpParts& parts)
       context_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),
       work_(context_.get_executor()),
       timer_(context_),
-      random_(std::random_device()()) {
+      random_(seeded()) {
   update_date();
 }
 
@@ -54,10 +59,7 @@ void IoThread::stop() {
   thread_.join();
 }
 
-const IoThread* IoThread::current() { return this_thread; }
-
 void IoThread::run() {
-  this_thread = this;
   for (;;) {
     try {
       context_.run();
@@ -73,7 +75,7 @@ void IoThread::adopt(int descriptor, const asio::ip::tcp::endpoint& peer) {
     const std::lock_guard lock(mutex_);
     ++open_;
   }
-  if (current() == this) return open(descriptor, peer);
+  if (is_current()) return open(descriptor, peer);
   asio::post(context_, [this, descriptor, peer] { open(descriptor, peer); });
 }
 

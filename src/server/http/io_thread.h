@@ -18,7 +18,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include "server/access_log.h"
 #include "server/app.h"
 #include "server/http/transport.h"
 
@@ -29,7 +28,6 @@ class Connection;
 /// What the threads of a server have in common.
 struct HttpParts {
   App& app;
-  AccessLog* access_log = nullptr;  ///< null: none
   TlsContext* tls = nullptr;        ///< null: plain
   std::atomic<int32_t> connections = 0;
 };
@@ -46,6 +44,7 @@ class IoThread final : public WakeList::Sleeper {
 
   // From any thread.
 
+  bool is_current() { return context_.get_executor().running_in_this_thread(); }
   /// A connected socket, which is this thread's from now on.
   void adopt(int descriptor, const boost::asio::ip::tcp::endpoint& peer);
   /// The connection's request was answered: resumes it. `wake_later`: once wake() is called.
@@ -61,12 +60,11 @@ class IoThread final : public WakeList::Sleeper {
 
   // On this thread.
 
-  static const IoThread* current();
   void remove(Connection& connection);
   bool is_draining() const { return is_draining_; }
   /// Of the last tick: "Tue, 24 Nov 2026 18:00:00 GMT".
   std::string_view date() const { return {date_.data(), date_.size()}; }
-  uint64_t random() { return random_(); }
+  std::mt19937_64& random() { return random_; }
 
  private:
   void run();
