@@ -21,7 +21,6 @@ std::string joined(const std::vector<std::string>& names) {
 // A model's own name goes before NAME.TASK, and that before TASK.
 Catalog::Catalog(std::vector<RepositoryEntry> entries) : entries_(std::move(entries)) {
   ByName<std::vector<std::pair<std::string, Target>>> by_task;
-  std::vector<std::pair<std::string, Target>> full_names;
   for (const RepositoryEntry& entry : entries_) {
     if (entry.model == nullptr) continue;
     const auto& tasks = entry.model->metadata().tasks;
@@ -33,10 +32,10 @@ Catalog::Catalog(std::vector<RepositoryEntry> entries) : entries_(std::move(entr
       one.tasks = {static_cast<int32_t>(t)};
       std::string full = entry.name + "." + tasks[t].task.name;
       by_task[tasks[t].task.name].emplace_back(full, one);
-      full_names.emplace_back(std::move(full), std::move(one));
+      tasks_.push_back({std::move(full), std::move(one), &tasks[t].task});
     }
   }
-  for (auto& [name, target] : full_names) targets_.emplace(name, target);
+  for (const TaskEntry& entry : tasks_) targets_.emplace(entry.name, entry.target);
   for (auto& [task, candidates] : by_task) {
     if (candidates.size() == 1) {
       targets_.emplace(task, candidates.front().second);

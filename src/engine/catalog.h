@@ -21,6 +21,7 @@ class Catalog {
   Result<Target> find(std::string_view name, std::string_view version) const;
 
   const std::vector<RepositoryEntry>& entries() const { return entries_; }
+  const std::vector<TaskEntry>& tasks() const { return tasks_; }
   std::vector<std::string> names() const;
 
  private:
@@ -33,6 +34,7 @@ class Catalog {
   Status why_not(std::string_view name) const;
 
   std::vector<RepositoryEntry> entries_;
+  std::vector<TaskEntry> tasks_;
   ByName<Target> targets_;
   ByName<std::vector<std::string>> ambiguous_;  // task -> the names that are not
 };

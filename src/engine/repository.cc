@@ -273,6 +273,12 @@ Result<TaskSet> Repository::find_tasks(const Target& target, const std::string& 
 
 std::vector<RepositoryEntry> Repository::index() const { return state_->current()->entries(); }
 
+std::shared_ptr<const std::vector<TaskEntry>> Repository::tasks() const {
+  auto catalog = state_->current();
+  const auto* tasks = &catalog->tasks();
+  return {std::move(catalog), tasks};
+}
+
 std::vector<std::string> Repository::names() const { return state_->current()->names(); }
 
 void Repository::look() {

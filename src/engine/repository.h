@@ -49,6 +49,13 @@ struct RepositoryEntry {
   std::shared_ptr<ServedModel> model;  ///< null where it is not ready
 };
 
+/// A task that answers requests.
+struct TaskEntry {
+  std::string name;  ///< "NAME.TASK"
+  Target target;     ///< of this one task
+  const model::Task* task = nullptr;
+};
+
 struct RepositoryOptions {
   /// How often a directory is looked at; 0: only on load() and unload().
   std::chrono::milliseconds poll_interval{1000};
@@ -77,6 +84,10 @@ class Repository {
   static Result<TaskSet> find_tasks(const Target& target, const std::string& names);
 
   std::vector<RepositoryEntry> index() const;
+
+  /// Every task that answers requests, as they were at one moment, in the order of the index.
+  /// Copies a pointer.
+  std::shared_ptr<const std::vector<TaskEntry>> tasks() const;
 
   /// Loads the highest version that is there, also of a model that was unloaded; if that fails the
   /// old one serves on. Does nothing where that file is served already. Errors: not_found, those of

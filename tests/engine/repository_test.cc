@@ -25,6 +25,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
+using testing::UnorderedElementsAre;
 
 /// Looks only when a test says so.
 const RepositoryOptions kNoPoll = {.poll_interval = std::chrono::milliseconds(0)};
@@ -114,6 +115,14 @@ TEST_F(RepositoryTest, OneArtifactHasTheNameOfItsFile) {
   EXPECT_THAT(repository_->names(), ElementsAre("duplicate", "intent", "model1", "model1.duplicate",
                                                 "model1.intent", "model1.tags", "model1.urgency",
                                                 "model1.vector", "tags", "urgency", "vector"));
+  std::vector<std::string> tasks;
+  for (const TaskEntry& entry : *repository_->tasks()) {
+    tasks.push_back(entry.name);
+    EXPECT_EQ(entry.name, "model1." + entry.task->name);
+    EXPECT_EQ(entry.target.tasks, repository_->find(entry.name)->tasks);
+  }
+  EXPECT_THAT(tasks, UnorderedElementsAre("model1.duplicate", "model1.intent", "model1.tags",
+                                          "model1.urgency", "model1.vector"));
   const auto whole = repository_->find("model1");
   ASSERT_TRUE(whole.ok());
   EXPECT_TRUE(whole->tasks.empty());

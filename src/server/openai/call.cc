@@ -6,7 +6,6 @@
 
 #include "rows/writer.h"
 #include "server/tei/inputs.h"
-#include "server/tei/json_reader.h"
 #include "server/tei/reply.h"
 
 namespace tilewise::server::openai {
@@ -34,15 +33,15 @@ Status read_format(JsonValue& value, bool& base64) {
 
 }  // namespace
 
-Status parse(std::string_view body, EmbeddingsCall& call) {
+Status parse(std::string_view body, JsonReader& reader, EmbeddingsCall& call) {
   call = {};
   bool found = false;
   TILEWISE_RETURN_IF_ERROR(
-      JsonReader::of_thread().read(body, [&](std::string_view name, JsonValue& value) -> Status {
+      reader.read(body, [&](std::string_view name, JsonValue& value) -> Status {
         std::string_view text;
         if (name == "input") {
           found = true;
-          return read_texts_or_ids(value, "input", call.inputs, call.token_inputs);
+          return read_texts_or_ids(reader, value, "input", call.inputs, call.token_inputs);
         }
         if (name == "model") {
           const Status status = read_string(value, "model", text);

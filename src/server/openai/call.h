@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "engine/request.h"
 #include "model/row.h"
+#include "server/tei/json_reader.h"
 
 namespace tilewise::server::openai {
 
@@ -26,8 +27,9 @@ struct EmbeddingsCall {
   bool base64 = false;                           ///< encoding_format
 };
 
-/// Overwrites `call`. Errors: invalid_argument, naming the place; an empty array is one, too.
-Status parse(std::string_view body, EmbeddingsCall& call);
+/// Overwrites `call`; `reader` lends its memory. Errors: invalid_argument, naming the place; an
+/// empty array is one, too.
+Status parse(std::string_view body, JsonReader& reader, EmbeddingsCall& call);
 
 /// Appends the reply to an answered request. `model`: as the client named it, or what was chosen.
 /// Errors: invalid_argument for too many dimensions; internal where an output is no number.

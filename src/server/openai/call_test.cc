@@ -16,15 +16,17 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 EmbeddingsCall parsed(const std::string& body) {
+  JsonReader reader;
   EmbeddingsCall call;
-  const Status status = parse(body, call);
+  const Status status = parse(body, reader, call);
   EXPECT_TRUE(status.ok()) << body << ": " << status.message();
   return call;
 }
 
 Status refused(const std::string& body) {
+  JsonReader reader;
   EmbeddingsCall call;
-  Status status = parse(body, call);
+  Status status = parse(body, reader, call);
   EXPECT_EQ(status.code(), StatusCode::invalid_argument) << body;
   return status;
 }

@@ -35,7 +35,7 @@ Status fill(Exchange& exchange, EmbeddingsCall& call) {
 Awaitable embeddings(Exchange& exchange) {
   EmbeddingsCall call;
   engine::Request& query = exchange.query;
-  query.status = parse(exchange.request.body, call);
+  query.status = parse(exchange.request.body, memory_of(exchange).reader, call);
   if (query.status.ok()) query.status = fill(exchange, call);
   if (query.status.ok()) co_await exchange.answer();
   if (query.status.ok()) {
@@ -62,20 +62,20 @@ struct Listed {
 /// Each embedding once, by its short name where that is unique.
 std::vector<Listed> embeddings_of(const engine::Repository& repository) {
   std::vector<Listed> listed;
-  for (const engine::Target& target : served_tasks(repository)) {
-    const model::Task& task = task_of(target);
-    if (task.kind != model::TaskKind::embedding) continue;
-    const auto found = repository.find(task.name);
+  const auto tasks = repository.tasks();
+  for (const auto& [name, target, task] : *tasks) {
+    if (task->kind != model::TaskKind::embedding) continue;
+    const auto found = repository.find(task->name);
     const bool is_unique =
         found.ok() && found->model == target.model && found->tasks == target.tasks;
-    listed.push_back({is_unique ? task.name : name_of(target), target.model_name});
+    listed.push_back({is_unique ? task->name : name, target.model_name});
   }
   return listed;
 }
 
 /// Of the artifact of a model.
-int64_t created(const engine::Repository& repository, std::string_view model) {
-  for (const engine::RepositoryEntry& entry : repository.index()) {
+int64_t created(const std::vector<engine::RepositoryEntry>& index, std::string_view model) {
+  for (const engine::RepositoryEntry& entry : index) {
     if (entry.name == model) return written_at(entry.path);
   }
   return 0;
@@ -85,10 +85,11 @@ Status list_models(Exchange& exchange) {
   TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
   std::string& out = exchange.response.body;
   out += R"({"object":"list","data":[)";
+  const std::vector<engine::RepositoryEntry> index = repository->index();
   bool is_first = true;
   for (const Listed& listed : embeddings_of(*repository)) {
     if (!std::exchange(is_first, false)) out += ',';
-    append_model(listed.name, created(*repository, listed.model), out);
+    append_model(listed.name, created(index, listed.model), out);
   }
   out += "]}";
   return {};
@@ -99,7 +100,7 @@ Status show_model(Exchange& exchange) {
   const std::string_view name = exchange.captures.front();
   TILEWISE_ASSIGN_OR_RETURN(const engine::Target target,
                             choose_task(*repository, name, {}, {Purpose::embed, {}}));
-  append_model(name, created(*repository, target.model_name), exchange.response.body);
+  append_model(name, created(repository->index(), target.model_name), exchange.response.body);
   return {};
 }
 

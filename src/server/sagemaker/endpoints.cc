@@ -120,7 +120,7 @@ Awaitable answer_rows(Exchange& exchange, const tei::Shape* shape) {
 Awaitable answer_json(Exchange& exchange) {
   tei::Shape shape;
   Status& status = exchange.query.status;
-  status = tei::look_at(exchange.request.body, shape);
+  status = tei::look_at(exchange.request.body, memory_of(exchange).reader, shape);
   if (!status.ok()) co_return finish(exchange);
   if (!shape.has_row || shape.has_inputs || shape.has_texts) {
     co_return co_await tei::answer_any(exchange);

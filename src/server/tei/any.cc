@@ -1,7 +1,5 @@
 #include "server/tei/any.h"
 
-#include "server/tei/json_reader.h"
-
 namespace tilewise::server::tei {
 namespace {
 
@@ -20,9 +18,9 @@ Status look_at_inputs(JsonValue& value, Shape& shape) {
 
 }  // namespace
 
-Status look_at(std::string_view body, Shape& shape) {
+Status look_at(std::string_view body, JsonReader& reader, Shape& shape) {
   shape = {};
-  return JsonReader::of_thread().read(body, [&](std::string_view name, JsonValue& value) -> Status {
+  return reader.read(body, [&](std::string_view name, JsonValue& value) -> Status {
     if (name == "inputs") return look_at_inputs(value, shape);
     if (name == "task") {
       std::string_view task;

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "model/task.h"
 #include "server/exchange.h"
+#include "server/tei/json_reader.h"
 
 namespace tilewise::server::tei {
 
@@ -26,7 +27,7 @@ struct Shape {
 };
 
 /// Errors: invalid_argument for what is not a JSON object.
-Status look_at(std::string_view body, Shape& shape);
+Status look_at(std::string_view body, JsonReader& reader, Shape& shape);
 
 /// A Handler.
 boost::asio::awaitable<void> answer_any(Exchange& exchange);

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "server/tei/inputs.h"
-#include "server/tei/json_reader.h"
 
 namespace tilewise::server::tei {
 namespace {
@@ -101,23 +100,24 @@ Status to_input(std::vector<model::Content>& parts, const std::string& where, mo
 }
 
 /// [S] | [S, S]
-Status read_parts(JsonValue& value, const std::string& where, model::Input& input) {
+Status read_parts(JsonReader& reader, JsonValue& value, const std::string& where,
+                  model::Input& input) {
   std::vector<model::Content> parts;
   const Status status = read_array(value, where, [&](size_t, JsonValue& part) {
-    return read_content(part, where, parts.emplace_back());
+    return reader.read_content(part, where, parts.emplace_back());
   });
   return status.ok() ? to_input(parts, where, input) : status;
 }
 
 /// S | [S] | [S, S] | [[S], [S, S], ...], where S is a string or a record.
-Status read_inputs(JsonValue& value, PredictCall& call) {
+Status read_inputs(JsonReader& reader, JsonValue& value, PredictCall& call) {
   call.inputs.clear();
   call.is_batch = false;
   json_type type{};
   TILEWISE_RETURN_IF_MALFORMED(value.type().get(type));
   if (type == json_type::string || type == json_type::object) {
-    return read_content(value, "inputs",
-                        std::get<model::TextInput>(call.inputs.emplace_back()).text);
+    return reader.read_content(value, "inputs",
+                               std::get<model::TextInput>(call.inputs.emplace_back()).text);
   }
   std::vector<model::Content> parts;  // of a flat array, which is one input
   const Status status =
@@ -126,8 +126,8 @@ Status read_inputs(JsonValue& value, PredictCall& call) {
         TILEWISE_RETURN_IF_MALFORMED(element.type().get(kind));
         if (index == 0) call.is_batch = kind == json_type::array;
         const std::string where = place("inputs", index);
-        return call.is_batch ? read_parts(element, where, call.inputs.emplace_back())
-                             : read_content(element, where, parts.emplace_back());
+        return call.is_batch ? read_parts(reader, element, where, call.inputs.emplace_back())
+                             : reader.read_content(element, where, parts.emplace_back());
       });
   if (!status.ok() || call.is_batch || parts.empty()) return status;
   return to_input(parts, "inputs", call.inputs.emplace_back());
@@ -147,10 +147,11 @@ Status read_function(JsonValue& value, PredictCall& call) {
        .remedy = {}});
 }
 
-Status read_texts(JsonValue& value, const std::string& where, std::vector<model::Content>& texts) {
+Status read_texts(JsonReader& reader, JsonValue& value, const std::string& where,
+                  std::vector<model::Content>& texts) {
   texts.clear();
   return read_array(value, where, [&](size_t index, JsonValue& text) {
-    return read_content(text, place(where, index), texts.emplace_back());
+    return reader.read_content(text, place(where, index), texts.emplace_back());
   });
 }
 
@@ -170,13 +171,13 @@ int64_t characters_of(const model::Content& content) {
 
 }  // namespace
 
-Status parse(std::string_view body, PredictCall& call) {
+Status parse(std::string_view body, JsonReader& reader, PredictCall& call) {
   call = {};
   bool found = false;
   const auto on_member = [&](std::string_view name, JsonValue& value) -> Status {
     if (name == "inputs") {
       found = true;
-      return read_inputs(value, call);
+      return read_inputs(reader, value, call);
     }
     if (name == "raw_scores") return read_boolean(value, "raw_scores", call.raw_scores);
     if (name == "function_to_apply") return read_function(value, call);
@@ -185,33 +186,31 @@ Status parse(std::string_view body, PredictCall& call) {
     }
     return skip(value);
   };
-  TILEWISE_RETURN_IF_ERROR(
-      JsonReader::of_thread().read(body, [&](std::string_view name, JsonValue& value) {
-        return read_option_or(name, value, call.options, on_member);
-      }));
+  TILEWISE_RETURN_IF_ERROR(reader.read(body, [&](std::string_view name, JsonValue& value) {
+    return read_option_or(name, value, call.options, on_member);
+  }));
   return found ? Status() : missing("inputs");
 }
 
-Status parse(std::string_view body, RerankCall& call) {
+Status parse(std::string_view body, JsonReader& reader, RerankCall& call) {
   call = {};
   std::optional<model::Content> query;
   std::optional<std::vector<model::Content>> texts;
-  TILEWISE_RETURN_IF_ERROR(
-      JsonReader::of_thread().read(body, [&](std::string_view name, JsonValue& value) {
-        return read_option_or(name, value, call.options,
-                              [&](std::string_view other, JsonValue& member) -> Status {
-                                if (other == "query")
-                                  return read_content(member, "query", query.emplace());
-                                if (other == "texts")
-                                  return read_texts(member, "texts", texts.emplace());
-                                if (other == "raw_scores")
-                                  return read_boolean(member, "raw_scores", call.raw_scores);
-                                if (other == "return_text") {
-                                  return read_boolean(member, "return_text", call.return_text);
-                                }
-                                return skip(member);
-                              });
-      }));
+  TILEWISE_RETURN_IF_ERROR(reader.read(body, [&](std::string_view name, JsonValue& value) {
+    return read_option_or(name, value, call.options,
+                          [&](std::string_view other, JsonValue& member) -> Status {
+                            if (other == "query")
+                              return reader.read_content(member, "query", query.emplace());
+                            if (other == "texts")
+                              return read_texts(reader, member, "texts", texts.emplace());
+                            if (other == "raw_scores")
+                              return read_boolean(member, "raw_scores", call.raw_scores);
+                            if (other == "return_text") {
+                              return read_boolean(member, "return_text", call.return_text);
+                            }
+                            return skip(member);
+                          });
+  }));
   if (!query) return missing("query");
   if (!texts) return missing("texts");
   for (model::Content& text : *texts) {
@@ -220,48 +219,46 @@ Status parse(std::string_view body, RerankCall& call) {
   return {};
 }
 
-Status parse(std::string_view body, EmbedCall& call) {
+Status parse(std::string_view body, JsonReader& reader, EmbedCall& call) {
   call = {};
   bool found = false;
-  TILEWISE_RETURN_IF_ERROR(
-      JsonReader::of_thread().read(body, [&](std::string_view name, JsonValue& value) {
-        return read_option_or(
-            name, value, call.options, [&](std::string_view other, JsonValue& member) -> Status {
-              if (other == "inputs") {
-                found = true;
-                return read_texts_or_ids(member, "inputs", call.inputs, call.token_inputs);
-              }
-              if (other == "normalize") return read_boolean(member, "normalize", call.normalize);
-              if (other == "dimensions") {
-                return read_integer(member, "dimensions", 1, std::numeric_limits<int32_t>::max(),
-                                    call.dimensions);
-              }
-              return skip(member);
-            });
-      }));
+  TILEWISE_RETURN_IF_ERROR(reader.read(body, [&](std::string_view name, JsonValue& value) {
+    return read_option_or(
+        name, value, call.options, [&](std::string_view other, JsonValue& member) -> Status {
+          if (other == "inputs") {
+            found = true;
+            return read_texts_or_ids(reader, member, "inputs", call.inputs, call.token_inputs);
+          }
+          if (other == "normalize") return read_boolean(member, "normalize", call.normalize);
+          if (other == "dimensions") {
+            return read_integer(member, "dimensions", 1, std::numeric_limits<int32_t>::max(),
+                                call.dimensions);
+          }
+          return skip(member);
+        });
+  }));
   return found ? Status() : missing("inputs");
 }
 
-Status parse(std::string_view body, SimilarityCall& call) {
+Status parse(std::string_view body, JsonReader& reader, SimilarityCall& call) {
   call = {};
   std::optional<model::Content> source;
   std::optional<std::vector<model::Content>> sentences;
-  TILEWISE_RETURN_IF_ERROR(
-      JsonReader::of_thread().read(body, [&](std::string_view name, JsonValue& value) {
-        return read_option_or(
-            name, value, call.options, [&](std::string_view other, JsonValue& member) -> Status {
-              if (other != "inputs") return skip(member);
-              return read_object(member, "inputs", [&](std::string_view part, JsonValue& text) {
-                if (part == "source_sentence") {
-                  return read_content(text, "inputs.source_sentence", source.emplace());
-                }
-                if (part == "sentences") {
-                  return read_texts(text, "inputs.sentences", sentences.emplace());
-                }
-                return skip(text);
-              });
-            });
-      }));
+  TILEWISE_RETURN_IF_ERROR(reader.read(body, [&](std::string_view name, JsonValue& value) {
+    return read_option_or(
+        name, value, call.options, [&](std::string_view other, JsonValue& member) -> Status {
+          if (other != "inputs") return skip(member);
+          return read_object(member, "inputs", [&](std::string_view part, JsonValue& text) {
+            if (part == "source_sentence") {
+              return reader.read_content(text, "inputs.source_sentence", source.emplace());
+            }
+            if (part == "sentences") {
+              return read_texts(reader, text, "inputs.sentences", sentences.emplace());
+            }
+            return skip(text);
+          });
+        });
+  }));
   if (!source) return missing("inputs.source_sentence");
   if (!sentences) return missing("inputs.sentences");
   if (sentences->empty()) return {};
@@ -272,7 +269,7 @@ Status parse(std::string_view body, SimilarityCall& call) {
   return {};
 }
 
-Status parse(std::string_view body, TokenizeCall& call) {
+Status parse(std::string_view body, JsonReader& reader, TokenizeCall& call) {
   call = {};
   bool found = false;
   Options options;
@@ -293,41 +290,39 @@ Status parse(std::string_view body, TokenizeCall& call) {
       return {};
     });
   };
-  TILEWISE_RETURN_IF_ERROR(
-      JsonReader::of_thread().read(body, [&](std::string_view name, JsonValue& value) {
-        return read_option_or(
-            name, value, options, [&](std::string_view other, JsonValue& member) -> Status {
-              if (other == "inputs") return read_inputs(member);
-              if (other == "add_special_tokens") {
-                return read_boolean(member, "add_special_tokens", call.add_special_tokens);
-              }
-              return skip(member);
-            });
-      }));
+  TILEWISE_RETURN_IF_ERROR(reader.read(body, [&](std::string_view name, JsonValue& value) {
+    return read_option_or(
+        name, value, options, [&](std::string_view other, JsonValue& member) -> Status {
+          if (other == "inputs") return read_inputs(member);
+          if (other == "add_special_tokens") {
+            return read_boolean(member, "add_special_tokens", call.add_special_tokens);
+          }
+          return skip(member);
+        });
+  }));
   call.task = std::move(options.task);
   return found ? Status() : missing("inputs");
 }
 
-Status parse(std::string_view body, DecodeCall& call) {
+Status parse(std::string_view body, JsonReader& reader, DecodeCall& call) {
   call = {};
   bool found = false;
   Options options;
   std::vector<model::Input> texts;
   std::vector<engine::TokenInput> ids;
-  TILEWISE_RETURN_IF_ERROR(
-      JsonReader::of_thread().read(body, [&](std::string_view name, JsonValue& value) {
-        return read_option_or(
-            name, value, options, [&](std::string_view other, JsonValue& member) -> Status {
-              if (other == "ids") {
-                found = true;
-                return read_texts_or_ids(member, "ids", texts, ids);
-              }
-              if (other == "skip_special_tokens") {
-                return read_boolean(member, "skip_special_tokens", call.skip_special_tokens);
-              }
-              return skip(member);
-            });
-      }));
+  TILEWISE_RETURN_IF_ERROR(reader.read(body, [&](std::string_view name, JsonValue& value) {
+    return read_option_or(
+        name, value, options, [&](std::string_view other, JsonValue& member) -> Status {
+          if (other == "ids") {
+            found = true;
+            return read_texts_or_ids(reader, member, "ids", texts, ids);
+          }
+          if (other == "skip_special_tokens") {
+            return read_boolean(member, "skip_special_tokens", call.skip_special_tokens);
+          }
+          return skip(member);
+        });
+  }));
   if (!found) return missing("ids");
   if (!texts.empty()) return wrong_type("ids", "token ids", json_type::string);
   for (engine::TokenInput& input : ids) call.ids.push_back(std::move(input.ids));

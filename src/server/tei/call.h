@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "engine/request.h"
 #include "model/row.h"
+#include "server/tei/json_reader.h"
 
 namespace tilewise::server::tei {
 
@@ -67,14 +68,14 @@ struct DecodeCall {
   bool skip_special_tokens = true;
 };
 
-/// Each overwrites `call`. Errors: invalid_argument, naming the place. No inputs at all is no error
-/// here.
-Status parse(std::string_view body, PredictCall& call);
-Status parse(std::string_view body, RerankCall& call);
-Status parse(std::string_view body, EmbedCall& call);
-Status parse(std::string_view body, SimilarityCall& call);
-Status parse(std::string_view body, TokenizeCall& call);
-Status parse(std::string_view body, DecodeCall& call);
+/// Each overwrites `call`; `reader` lends its memory. Errors: invalid_argument, naming the place.
+/// No inputs at all is no error here.
+Status parse(std::string_view body, JsonReader& reader, PredictCall& call);
+Status parse(std::string_view body, JsonReader& reader, RerankCall& call);
+Status parse(std::string_view body, JsonReader& reader, EmbedCall& call);
+Status parse(std::string_view body, JsonReader& reader, SimilarityCall& call);
+Status parse(std::string_view body, JsonReader& reader, TokenizeCall& call);
+Status parse(std::string_view body, JsonReader& reader, DecodeCall& call);
 
 /// Characters (code points) of the texts, and ids of token inputs: what TEI calls compute
 /// characters.

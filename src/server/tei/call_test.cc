@@ -32,16 +32,18 @@ std::string shown(const model::Input& input) {
 
 template <class Call>
 Call parsed(const std::string& body) {
+  JsonReader reader;
   Call call;
-  const Status status = parse(body, call);
+  const Status status = parse(body, reader, call);
   EXPECT_TRUE(status.ok()) << body << ": " << status.message();
   return call;
 }
 
 template <class Call>
 std::string refused(const std::string& body) {
+  JsonReader reader;
   Call call;
-  const Status status = parse(body, call);
+  const Status status = parse(body, reader, call);
   EXPECT_EQ(status.code(), StatusCode::invalid_argument) << body;
   return status.message();
 }
@@ -177,8 +179,9 @@ TEST(TokenizeAndDecodeCalls, Read) {
 
 TEST(Shape, SaysWhatIsAsked) {
   const auto shape_of = [](const std::string& body) {
+    JsonReader reader;
     Shape shape;
-    EXPECT_TRUE(look_at(body, shape).ok()) << body;
+    EXPECT_TRUE(look_at(body, reader, shape).ok()) << body;
     return shape;
   };
   EXPECT_TRUE(shape_of(R"({"query":"q","texts":[]})").has_texts);

@@ -17,35 +17,33 @@ std::string describe(const Wanted& wanted) {
   return text;
 }
 
-/// The tasks of one model.
-void add_tasks(const engine::RepositoryEntry& entry, std::vector<engine::Target>& targets) {
-  if (!entry.is_ready || !entry.model) return;
-  const auto count = static_cast<int32_t>(entry.model->metadata().tasks.size());
-  for (int32_t task = 0; task < count; ++task) {
-    targets.push_back({entry.model, {task}, entry.name, entry.version});
+/// The only task of one model that suits.
+Result<engine::Target> choose_of_model(const engine::Target& model, const Wanted& wanted) {
+  const auto& of_model = model.model->metadata().tasks;
+  std::vector<engine::TaskEntry> tasks;
+  for (size_t t = 0; t < of_model.size(); ++t) {
+    engine::Target one = model;
+    one.tasks = {static_cast<int32_t>(t)};
+    std::string name = name_of(one);
+    tasks.push_back({std::move(name), std::move(one), &of_model[t].task});
   }
+  TILEWISE_ASSIGN_OR_RETURN(const engine::TaskEntry* chosen, choose_only(tasks, wanted));
+  return chosen->target;
 }
 
-Result<engine::Target> choose_of(std::vector<engine::Target> targets, const Wanted& wanted) {
-  std::vector<Candidate> candidates;
-  candidates.reserve(targets.size());
-  for (const engine::Target& target : targets) {
-    candidates.push_back({name_of(target), &task_of(target)});
+/// "a, b, ..." of those that are to be shown.
+template <class IsShown>
+std::string names_of(std::span<const engine::TaskEntry> tasks, IsShown&& is_shown) {
+  constexpr int kMost = 20;
+  std::string names;
+  int count = 0;
+  for (const engine::TaskEntry& entry : tasks) {
+    if (!is_shown(entry)) continue;
+    if (count > 0) names += ", ";
+    if (++count > kMost) return names + "...";
+    names += entry.name;
   }
-  TILEWISE_ASSIGN_OR_RETURN(const size_t chosen, choose_only(candidates, wanted));
-  return std::move(targets[chosen]);
-}
-
-std::vector<engine::Target> tasks_of(const engine::Target& model) {
-  std::vector<engine::Target> targets;
-  add_tasks({.name = model.model_name,
-             .version = model.version,
-             .path = {},
-             .is_ready = true,
-             .reason = {},
-             .model = model.model},
-            targets);
-  return targets;
+  return names;
 }
 
 Status cannot_answer(std::string_view name, const model::Task& task, const Wanted& wanted) {
@@ -76,35 +74,29 @@ bool Wanted::suits(const model::Task& task) const {
   return takes(task) && (!input || *input == task.input);
 }
 
-Result<size_t> choose_only(std::span<const Candidate> candidates, const Wanted& wanted) {
-  std::vector<size_t> fitting, classifiers;
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    if (!wanted.suits(*candidates[i].task)) continue;
-    fitting.push_back(i);
-    if (candidates[i].task->kind != model::TaskKind::regression) classifiers.push_back(i);
-  }
-  if (wanted.purpose == Purpose::predict && !classifiers.empty()) fitting = classifiers;
-  if (fitting.size() == 1) return fitting.front();
-
-  constexpr size_t kShown = 20;
-  std::string names;
-  auto add_name = [&, count = size_t{0}](const Candidate& candidate) mutable {
-    if (++count > kShown + 1) return;
-    if (!names.empty()) names += ", ";
-    names += count > kShown ? std::string("...") : candidate.name;
+Result<const engine::TaskEntry*> choose_only(std::span<const engine::TaskEntry> candidates,
+                                             const Wanted& wanted) {
+  const auto is_classifier = [&](const engine::TaskEntry& entry) {
+    return wanted.suits(*entry.task) && entry.task->kind != model::TaskKind::regression;
   };
-  if (fitting.empty()) {
-    for (const Candidate& candidate : candidates) add_name(candidate);
+  const bool classifiers_only = wanted.purpose == Purpose::predict &&
+                                std::any_of(candidates.begin(), candidates.end(), is_classifier);
+  const auto fits = [&](const engine::TaskEntry& entry) {
+    return classifiers_only ? is_classifier(entry) : wanted.suits(*entry.task);
+  };
+  const auto first = std::find_if(candidates.begin(), candidates.end(), fits);
+  if (first == candidates.end()) {
+    const std::string names = names_of(candidates, [](const auto&) { return true; });
     return invalid_argument({.what = "No task that is served can answer this",
                              .where = {},
                              .expected = describe(wanted),
                              .found = names.empty() ? "no tasks" : names,
                              .remedy = {}});
   }
-  for (const size_t i : fitting) add_name(candidates[i]);
+  if (std::none_of(first + 1, candidates.end(), fits)) return &*first;
   return invalid_argument({.what = "Several tasks can answer this, and the request names none",
                            .where = "task",
-                           .expected = "one of " + names,
+                           .expected = "one of " + names_of(candidates, fits),
                            .found = "nothing",
                            .remedy = "Name it: \"task\" in the body, ?task=, or --default-task"});
 }
@@ -113,16 +105,18 @@ Result<engine::Target> choose_task(const engine::Repository& repository, std::st
                                    std::string_view default_task, const Wanted& wanted) {
   if (!asked.empty()) {
     TILEWISE_ASSIGN_OR_RETURN(engine::Target target, repository.find(asked));
-    if (target.tasks.size() != 1) return choose_of(tasks_of(target), wanted);
+    if (target.tasks.size() != 1) return choose_of_model(target, wanted);
     if (!wanted.takes(task_of(target))) return cannot_answer(asked, task_of(target), wanted);
     return target;
   }
   if (!default_task.empty()) {
     TILEWISE_ASSIGN_OR_RETURN(engine::Target target, repository.find(default_task));
-    if (target.tasks.size() != 1) return choose_of(tasks_of(target), wanted);
+    if (target.tasks.size() != 1) return choose_of_model(target, wanted);
     if (wanted.suits(task_of(target))) return target;
   }
-  return choose_of(served_tasks(repository), wanted);
+  const auto tasks = repository.tasks();
+  TILEWISE_ASSIGN_OR_RETURN(const engine::TaskEntry* chosen, choose_only(*tasks, wanted));
+  return chosen->target;
 }
 
 Result<engine::Target> choose_tasks(const engine::Repository& repository, std::string_view asked) {
@@ -156,12 +150,6 @@ Result<engine::Target> choose_tasks(const engine::Repository& repository, std::s
 
 std::string name_of(const engine::Target& target) {
   return target.model_name + "." + task_of(target).name;
-}
-
-std::vector<engine::Target> served_tasks(const engine::Repository& repository) {
-  std::vector<engine::Target> targets;
-  for (const engine::RepositoryEntry& entry : repository.index()) add_tasks(entry, targets);
-  return targets;
 }
 
 const model::Task& task_of(const engine::Target& target) {

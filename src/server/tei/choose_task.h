@@ -33,15 +33,10 @@ struct Wanted {
   bool suits(const model::Task& task) const;
 };
 
-/// A task that is served. Of `tasks` at most one is chosen, so the order does not matter.
-struct Candidate {
-  std::string name;  ///< "NAME.TASK"
-  const model::Task* task = nullptr;
-};
-
-/// The only one that suits. Errors: invalid_argument naming the choices, or what is served when
-/// there is none.
-Result<size_t> choose_only(std::span<const Candidate> candidates, const Wanted& wanted);
+/// The only one that suits. Allocates nothing. Errors: invalid_argument naming the choices, or what
+/// is served when there is none.
+Result<const engine::TaskEntry*> choose_only(std::span<const engine::TaskEntry> candidates,
+                                             const Wanted& wanted);
 
 /// The task `asked` for; where that is empty the server's default, if it suits; else the only one
 /// that suits. A name that stands for a whole model means the only one of its tasks that suits.
@@ -55,9 +50,6 @@ Result<engine::Target> choose_tasks(const engine::Repository& repository, std::s
 
 /// "NAME.TASK" for tasks[0] of a target.
 std::string name_of(const engine::Target& target);
-
-/// Every task that is served, as a Target of that one, in the order of the index.
-std::vector<engine::Target> served_tasks(const engine::Repository& repository);
 
 const model::Task& task_of(const engine::Target& target);
 

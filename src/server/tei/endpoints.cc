@@ -1,9 +1,10 @@
 // TEI's endpoints: body -> call -> engine -> reply.
-#include <array>
-#include <charconv>
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "server/exchange.h"
 #include "server/tei/any.h"
@@ -35,19 +36,19 @@ void refuse_empty(Exchange& exchange, std::string_view name) {
   write_empty_error(name, exchange.response);
 }
 
+/// Whole ones, as TEI writes them: its clients read integers.
 std::string milliseconds(double seconds) {
-  std::array<char, 32> text;
-  const auto written = std::to_chars(text.data(), text.data() + text.size(), seconds * 1e3,
-                                     std::chars_format::fixed, 3);
-  return {text.data(), written.ptr};
+  return std::to_string(static_cast<int64_t>(seconds * 1e3));
 }
 
-/// TEI's headers, in milliseconds with three decimals: most of what happens here takes less than
-/// one.
+/// TEI's headers. What they round away stands in Server-Timing
+/// (https://www.w3.org/TR/server-timing), in milliseconds, too: most of what happens here takes
+/// less than one.
 void add_headers(Exchange& exchange, int64_t characters) {
   const engine::Request& query = exchange.query;
   const engine::RequestTimes& times = query.times;
-  const std::string total = milliseconds(seconds_between(query.arrival, exchange.app.clock.now()));
+  const double seconds = seconds_between(query.arrival, exchange.app.clock.now());
+  const std::string total = milliseconds(seconds);
   auto& headers = exchange.response.headers;
   headers.emplace_back("x-compute-type", "cpu");
   headers.emplace_back("x-compute-time", total);
@@ -57,6 +58,11 @@ void add_headers(Exchange& exchange, int64_t characters) {
   headers.emplace_back("x-tokenization-time", milliseconds(times.tokenize));
   headers.emplace_back("x-queue-time", milliseconds(times.queue));
   headers.emplace_back("x-inference-time", milliseconds(times.compute));
+  headers.emplace_back(
+      "server-timing",
+      fmt::format(
+          "tokenization;dur={:.3f}, queue;dur={:.3f}, inference;dur={:.3f}, total;dur={:.3f}",
+          times.tokenize * 1e3, times.queue * 1e3, times.compute * 1e3, seconds * 1e3));
   add_truncated_headers(exchange);
 }
 
@@ -80,14 +86,19 @@ model::InputKind kind_of(const model::Input& input) {
                                                          : model::InputKind::text;
 }
 
-Status write_predictions(const PredictCall& call, const engine::Request& query, std::string& out) {
+Status write_predictions(const PredictCall& call, Exchange& exchange) {
+  const engine::Request& query = exchange.query;
+  model::Prediction& prediction = memory_of(exchange).prediction;
+  std::string& out = exchange.response.body;
   const model::Task& task = task_of(query);
-  const auto top = static_cast<int32_t>(call.top);
-  if (!call.is_batch) return append_prediction(task, query.values(0, 0), call.raw_scores, top, out);
+  const auto append = [&](size_t i) {
+    return append_prediction(task, query.values(i, 0), call.raw_scores,
+                             static_cast<int32_t>(call.top), prediction, out);
+  };
+  if (!call.is_batch) return append(0);
   for (size_t i = 0; i < query.size(); ++i) {
     out += i == 0 ? '[' : ',';
-    TILEWISE_RETURN_IF_ERROR(
-        append_prediction(task, query.values(i, 0), call.raw_scores, top, out));
+    TILEWISE_RETURN_IF_ERROR(append(i));
   }
   out += ']';
   return {};
@@ -96,7 +107,7 @@ Status write_predictions(const PredictCall& call, const engine::Request& query, 
 Awaitable predict(Exchange& exchange) {
   PredictCall call;
   engine::Request& query = exchange.query;
-  query.status = parse(exchange.request.body, call);
+  query.status = parse(exchange.request.body, memory_of(exchange).reader, call);
   if (query.status.ok() && call.inputs.empty()) co_return refuse_empty(exchange, "inputs");
   int64_t characters = 0;
   if (query.status.ok()) {
@@ -105,24 +116,26 @@ Awaitable predict(Exchange& exchange) {
     query.status = fill(exchange, call.options, wanted, call.inputs);
   }
   if (query.status.ok()) co_await exchange.answer();
-  if (query.status.ok()) query.status = write_predictions(call, query, exchange.response.body);
+  if (query.status.ok()) query.status = write_predictions(call, exchange);
   if (query.status.ok()) add_headers(exchange, characters);
   finish(exchange);
 }
 
-Status write_ranks(const RerankCall& call, const engine::Request& query, std::string& out) {
+Status write_ranks(const RerankCall& call, Exchange& exchange) {
+  const engine::Request& query = exchange.query;
+  model::Prediction& prediction = memory_of(exchange).prediction;
   std::vector<float> scores;
   for (size_t i = 0; i < query.size(); ++i) {
-    scores.push_back(score_of(task_of(query), query.values(i, 0), call.raw_scores));
+    scores.push_back(score_of(task_of(query), query.values(i, 0), call.raw_scores, prediction));
   }
   const std::span<const model::Input> inputs(query.inputs);
-  return append_ranks(scores, call.return_text ? inputs : inputs.first(0), out);
+  return append_ranks(scores, call.return_text ? inputs : inputs.first(0), exchange.response.body);
 }
 
 Awaitable rerank(Exchange& exchange) {
   RerankCall call;
   engine::Request& query = exchange.query;
-  query.status = parse(exchange.request.body, call);
+  query.status = parse(exchange.request.body, memory_of(exchange).reader, call);
   if (query.status.ok() && call.inputs.empty()) co_return refuse_empty(exchange, "texts");
   int64_t characters = 0;
   if (query.status.ok()) {
@@ -131,7 +144,7 @@ Awaitable rerank(Exchange& exchange) {
     query.status = fill(exchange, call.options, wanted, call.inputs);
   }
   if (query.status.ok()) co_await exchange.answer();
-  if (query.status.ok()) query.status = write_ranks(call, query, exchange.response.body);
+  if (query.status.ok()) query.status = write_ranks(call, exchange);
   if (query.status.ok()) add_headers(exchange, characters);
   finish(exchange);
 }
@@ -151,7 +164,7 @@ Status write_embeddings(const EmbedCall& call, const engine::Request& query, std
 Awaitable embed(Exchange& exchange) {
   EmbedCall call;
   engine::Request& query = exchange.query;
-  query.status = parse(exchange.request.body, call);
+  query.status = parse(exchange.request.body, memory_of(exchange).reader, call);
   if (query.status.ok() && call.inputs.empty() && call.token_inputs.empty()) {
     co_return refuse_empty(exchange, "inputs");
   }
@@ -174,7 +187,7 @@ Awaitable embed(Exchange& exchange) {
 Awaitable similarity(Exchange& exchange) {
   SimilarityCall call;
   engine::Request& query = exchange.query;
-  query.status = parse(exchange.request.body, call);
+  query.status = parse(exchange.request.body, memory_of(exchange).reader, call);
   if (query.status.ok() && call.inputs.empty()) co_return refuse_empty(exchange, "sentences");
   int64_t characters = 0;
   if (query.status.ok()) {
@@ -199,22 +212,20 @@ Result<std::shared_ptr<engine::ServedModel>> model_of(Exchange& exchange, std::s
     exchange.model = target.model_name;
     return target.model;
   }
-  std::string names;
-  std::vector<engine::RepositoryEntry> ready;
-  for (engine::RepositoryEntry& entry : repository->index()) {
-    if (!entry.is_ready || !entry.model) continue;
-    names += (names.empty() ? "" : ", ") + entry.name;
-    ready.push_back(std::move(entry));
+  const auto tasks = repository->tasks();
+  const auto is_another = [&](const engine::TaskEntry& entry) {
+    return entry.target.model != tasks->front().target.model;
+  };
+  if (tasks->empty() || std::any_of(tasks->begin(), tasks->end(), is_another)) {
+    return invalid_argument(
+        {.what = "It is not clear whose tokenizer is meant: the request names no task",
+         .where = "task",
+         .expected = "one of those that /info lists",
+         .found = "nothing",
+         .remedy = "Name it: \"task\" in the body, ?task=, or --default-task"});
   }
-  if (ready.size() != 1) {
-    return invalid_argument({.what = "Several models have a tokenizer, and the request names none",
-                             .where = "task",
-                             .expected = "one of " + names,
-                             .found = "nothing",
-                             .remedy = "Name it: \"task\" in the body, ?task=, or --default-task"});
-  }
-  exchange.model = ready.front().name;
-  return ready.front().model;
+  exchange.model = tasks->front().target.model_name;
+  return tasks->front().target.model;
 }
 
 Status write_tokens(Exchange& exchange, const TokenizeCall& call) {
@@ -238,7 +249,7 @@ Status write_tokens(Exchange& exchange, const TokenizeCall& call) {
 Awaitable tokenize(Exchange& exchange) {
   TokenizeCall call;
   Status& status = exchange.query.status;
-  status = parse(exchange.request.body, call);
+  status = parse(exchange.request.body, memory_of(exchange).reader, call);
   if (status.ok() && call.inputs.empty()) co_return refuse_empty(exchange, "inputs");
   if (status.ok()) status = write_tokens(exchange, call);
   finish(exchange);
@@ -254,7 +265,7 @@ Status write_texts(Exchange& exchange, const DecodeCall& call) {
 Awaitable decode(Exchange& exchange) {
   DecodeCall call;
   Status& status = exchange.query.status;
-  status = parse(exchange.request.body, call);
+  status = parse(exchange.request.body, memory_of(exchange).reader, call);
   if (status.ok() && call.ids.empty()) co_return refuse_empty(exchange, "ids");
   if (status.ok()) status = write_texts(exchange, call);
   finish(exchange);
@@ -263,25 +274,22 @@ Awaitable decode(Exchange& exchange) {
 /// Described is the task that is asked for, the default one, or else the first of all.
 Status write_info(Exchange& exchange) {
   TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
-  const std::vector<engine::Target> targets = served_tasks(*repository);
-  if (targets.empty()) {
+  const auto tasks = repository->tasks();
+  if (tasks->empty()) {
     return unavailable(
         {.what = "No model is served", .where = {}, .expected = {}, .found = {}, .remedy = {}});
   }
   std::string asked = exchange.request.query_value("task");
   if (asked.empty()) asked = exchange.app.settings.default_task;
-  engine::Target described = targets.front();
+  engine::TaskEntry described = tasks->front();
   if (!asked.empty()) {
-    TILEWISE_ASSIGN_OR_RETURN(described, repository->find(asked));
-    if (described.tasks.empty()) described.tasks = {0};
+    TILEWISE_ASSIGN_OR_RETURN(described.target, repository->find(asked));
+    if (described.target.tasks.empty()) described.target.tasks = {0};
+    described.name = name_of(described.target);
+    described.task = &server::task_of(described.target);
   }
-  const auto served = [](const engine::Target& target) -> ServedTask {
-    return {name_of(target), target.model_name, &target.model->metadata(),
-            &server::task_of(target)};
-  };
-  std::vector<ServedTask> tasks;
-  for (const engine::Target& target : targets) tasks.push_back(served(target));
-  append_info(served(described), tasks, exchange.app.settings, exchange.response.body);
+  append_info(described, described.target.model->metadata(), *tasks, exchange.app.settings,
+              exchange.response.body);
   return {};
 }
 
@@ -308,7 +316,7 @@ Awaitable health(Exchange& exchange) {
 Awaitable answer_any(Exchange& exchange) {
   Shape shape;
   Status& status = exchange.query.status;
-  status = look_at(exchange.request.body, shape);
+  status = look_at(exchange.request.body, memory_of(exchange).reader, shape);
   if (status.ok() && shape.has_texts) co_return co_await rerank(exchange);
   if (status.ok() && shape.has_sentences) co_return co_await similarity(exchange);
   if (status.ok()) status = choose(exchange, shape.task, {Purpose::anything, shape.input});

@@ -1,5 +1,6 @@
 #include "server/tei/fill.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -7,6 +8,14 @@
 #include "server/sagemaker/rows_call.h"
 
 namespace tilewise::server {
+
+CallMemory& memory_of(Exchange& exchange) {
+  if (auto* mine = dynamic_cast<CallMemory*>(exchange.memory.get())) return *mine;
+  auto made = std::make_unique<CallMemory>();
+  CallMemory& mine = *made;
+  exchange.memory = std::move(made);
+  return mine;
+}
 
 Result<const engine::Repository*> repository_of(const Exchange& exchange) {
   const engine::Repository* repository = exchange.app.repository.load(std::memory_order_acquire);

@@ -7,10 +7,19 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "model/row.h"
 #include "server/exchange.h"
 #include "server/tei/choose_task.h"
+#include "server/tei/json_reader.h"
 
 namespace tilewise::server {
+
+/// What TEI, OpenAI and SageMaker keep from one request of a connection to the next.
+struct CallMemory final : EndpointMemory {
+  JsonReader reader;
+  model::Prediction prediction;
+};
+CallMemory& memory_of(Exchange& exchange);
 
 /// The models; `unavailable` while there are none yet.
 Result<const engine::Repository*> repository_of(const Exchange& exchange);

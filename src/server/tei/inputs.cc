@@ -33,12 +33,12 @@ Status read_ids(JsonValue& value, const std::string& where, std::vector<int32_t>
   return read_array(value, where, [&](size_t, JsonValue& id) { return read_id(id, where, ids); });
 }
 
-Status read_texts_or_ids(JsonValue& value, std::string_view where, std::vector<model::Input>& texts,
-                         std::vector<engine::TokenInput>& ids) {
+Status read_texts_or_ids(JsonReader& reader, JsonValue& value, std::string_view where,
+                         std::vector<model::Input>& texts, std::vector<engine::TokenInput>& ids) {
   texts.clear();
   ids.clear();
   const auto read_text = [&](JsonValue& text, const std::string& at) {
-    return read_content(text, at, std::get<model::TextInput>(texts.emplace_back()).text);
+    return reader.read_content(text, at, std::get<model::TextInput>(texts.emplace_back()).text);
   };
   json_type type{};
   TILEWISE_RETURN_IF_MALFORMED(value.type().get(type));

@@ -13,8 +13,8 @@ namespace tilewise::server {
 
 /// S | [ids] | [S, ...] | [[ids], ...], where S is a string or a record. Overwrites both; one of
 /// them stays empty. Errors: invalid_argument, also where texts and ids are mixed.
-Status read_texts_or_ids(JsonValue& value, std::string_view where, std::vector<model::Input>& texts,
-                         std::vector<engine::TokenInput>& ids);
+Status read_texts_or_ids(JsonReader& reader, JsonValue& value, std::string_view where,
+                         std::vector<model::Input>& texts, std::vector<engine::TokenInput>& ids);
 
 /// An array of token ids, each at least 0.
 Status read_ids(JsonValue& value, const std::string& where, std::vector<int32_t>& ids);

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include "rows/reader.h"
 #include "rows/repair.h"
 
 namespace tilewise::server {
@@ -32,16 +31,6 @@ std::string_view name_of(json_type type) {
       return "null";
   }
   return "something else";
-}
-
-/// As in rows, so that a record means the same everywhere.
-Status read_record(std::string_view json, const std::string& where, model::Content& content) {
-  thread_local rows::RowParser parser;
-  if (Status status = parser.parse_content(json, where, content); !status.ok()) {
-    return invalid_argument(status.problem());
-  }
-  return std::holds_alternative<model::Record>(content) ? Status()
-                                                        : malformed(simdjson::TAPE_ERROR);
 }
 
 }  // namespace
@@ -108,25 +97,6 @@ Status read_number(JsonValue& value, double& number) {
   return {};
 }
 
-Status read_content(JsonValue& value, const std::string& where, model::Content& content) {
-  json_type type{};
-  TILEWISE_RETURN_IF_MALFORMED(value.type().get(type));
-  if (type == json_type::string) {
-    std::string_view text;
-    TILEWISE_RETURN_IF_MALFORMED(value.get_string().get(text));
-    content.emplace<std::string>(text);
-    return {};
-  }
-  if (type == json_type::object) {
-    simdjson::ondemand::object object;
-    std::string_view json;
-    TILEWISE_RETURN_IF_MALFORMED(value.get_object().get(object));
-    TILEWISE_RETURN_IF_MALFORMED(object.raw_json().get(json));
-    return read_record(json, where, content);
-  }
-  return wrong_type(where, "a string or a record", type);
-}
-
 Status read_null(JsonValue& value, bool& is_null) {
   json_type type{};
   TILEWISE_RETURN_IF_MALFORMED(value.type().get(type));
@@ -171,9 +141,35 @@ Status skip(JsonValue& value, int depth) {
   return malformed(simdjson::TAPE_ERROR);
 }
 
-JsonReader& JsonReader::of_thread() {
-  thread_local JsonReader reader;
-  return reader;
+Status JsonReader::read_content(JsonValue& value, const std::string& where,
+                                model::Content& content) {
+  json_type type{};
+  TILEWISE_RETURN_IF_MALFORMED(value.type().get(type));
+  if (type == json_type::string) {
+    std::string_view text;
+    TILEWISE_RETURN_IF_MALFORMED(value.get_string().get(text));
+    content.emplace<std::string>(text);
+    return {};
+  }
+  if (type == json_type::object) {
+    simdjson::ondemand::object object;
+    std::string_view json;
+    TILEWISE_RETURN_IF_MALFORMED(value.get_object().get(object));
+    TILEWISE_RETURN_IF_MALFORMED(object.raw_json().get(json));
+    return read_record(json, where, content);
+  }
+  return wrong_type(where, "a string or a record", type);
+}
+
+/// As in rows, so that a record means the same everywhere.
+Status JsonReader::read_record(std::string_view json, const std::string& where,
+                               model::Content& content) {
+  if (!record_parser_) record_parser_.emplace();
+  if (Status status = record_parser_->parse_content(json, where, content); !status.ok()) {
+    return invalid_argument(status.problem());
+  }
+  return std::holds_alternative<model::Record>(content) ? Status()
+                                                        : malformed(simdjson::TAPE_ERROR);
 }
 
 Status JsonReader::open(std::string_view body, simdjson::ondemand::document& document) {

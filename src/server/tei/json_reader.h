@@ -12,6 +12,7 @@
 
 #include "base/status.h"
 #include "model/row.h"
+#include "rows/reader.h"
 
 namespace tilewise::server {
 
@@ -35,8 +36,6 @@ Status read_boolean(JsonValue& value, const std::string& where, bool& truth);
 Status read_integer(JsonValue& value, const std::string& where, int64_t least, int64_t most,
                     int64_t& number);
 Status read_number(JsonValue& value, double& number);
-/// A string, or an object as a record.
-Status read_content(JsonValue& value, const std::string& where, model::Content& content);
 /// A value that is not wanted; it must be valid all the same.
 Status skip(JsonValue& value, int depth = 0);
 
@@ -86,12 +85,10 @@ Status read_array(JsonValue& value, const std::string& where, OnElement&& on_ele
   return {};
 }
 
-/// The bytes of a body where simdjson can read them, and its parser. One a thread; keeps its
-/// memory.
+/// The bytes of a body where simdjson can read them, and its parser. Keeps its memory. Not
+/// thread-safe.
 class JsonReader {
  public:
-  static JsonReader& of_thread();
-
   /// on_member as above, for the members of the object that `body` is. A member that stands twice
   /// is given twice: the last one counts. Errors: invalid_argument for what is not one JSON object
   /// in UTF-8. Half of a surrogate pair becomes U+FFFD, as in rows.
@@ -105,12 +102,17 @@ class JsonReader {
     return close(document);
   }
 
+  /// A string, or an object as a record, of the body that is being read.
+  Status read_content(JsonValue& value, const std::string& where, model::Content& content);
+
  private:
   Status open(std::string_view body, simdjson::ondemand::document& document);
   Status close(simdjson::ondemand::document& document);
+  Status read_record(std::string_view json, const std::string& where, model::Content& content);
 
   simdjson::ondemand::parser parser_;
   std::vector<char> bytes_;
+  std::optional<rows::RowParser> record_parser_;  // made for the first record
 };
 
 }  // namespace tilewise::server

@@ -35,7 +35,7 @@ void score_labels(const model::Task& task, std::span<const float> values, bool r
                   model::Prediction& prediction) {
   const bool one = task.kind == model::TaskKind::binary || task.kind == model::TaskKind::regression;
   if (one) {
-    prediction.labels.assign(1, {0, score_of(task, values, raw)});
+    prediction.labels.assign(1, {0, score_of(task, values, raw, prediction)});
   } else if (raw) {
     engine::rank(values, top, prediction.labels);
   } else {
@@ -105,8 +105,7 @@ void append_model_type(const model::Task& task, rows::JsonWriter& json) {
 }  // namespace
 
 Status append_prediction(const model::Task& task, std::span<const float> values, bool raw,
-                         int32_t top, std::string& out) {
-  thread_local model::Prediction prediction;
+                         int32_t top, model::Prediction& prediction, std::string& out) {
   if (!all_finite(values)) return not_a_number();
   score_labels(task, values, raw, top, prediction);
   out += '[';
@@ -123,9 +122,9 @@ Status append_prediction(const model::Task& task, std::span<const float> values,
   return {};
 }
 
-float score_of(const model::Task& task, std::span<const float> values, bool raw) {
+float score_of(const model::Task& task, std::span<const float> values, bool raw,
+               model::Prediction& prediction) {
   if (raw || task.kind == model::TaskKind::regression) return values[0];
-  thread_local model::Prediction prediction;
   engine::fill_prediction(task, values, {}, prediction);
   return prediction.score;
 }
@@ -221,14 +220,15 @@ void append_texts(const text::Tokenizer& tokenizer, const DecodeCall& call, std:
   out += call.ids.empty() ? "[]" : "]";
 }
 
-void append_info(const ServedTask& described, std::span<const ServedTask> tasks,
-                 const Settings& settings, std::string& out) {
+void append_info(const engine::TaskEntry& described, const artifact::Metadata& metadata,
+                 std::span<const engine::TaskEntry> tasks, const Settings& settings,
+                 std::string& out) {
   const model::Task& task = *described.task;
-  const std::vector<model::Provenance::Source>& sources = described.metadata->provenance.sources;
+  const std::vector<model::Provenance::Source>& sources = metadata.provenance.sources;
   rows::JsonWriter json;
-  json.begin_object().key("model_id").string(described.model).key("model_sha");
+  json.begin_object().key("model_id").string(described.target.model_name).key("model_sha");
   sources.empty() ? json.null() : json.string(sources.front().sha256);
-  json.key("model_dtype").string(dtype_of(described.metadata->precision));
+  json.key("model_dtype").string(dtype_of(metadata.precision));
   json.key("served_model_name").string(described.name).key("model_type");
   append_model_type(task, json);
   json.key("max_concurrent_requests").integer(settings.service.batcher.most_waiting);
@@ -240,7 +240,7 @@ void append_info(const ServedTask& described, std::span<const ServedTask> tasks,
   json.key("tokenization_workers").integer(settings.io_threads);
   json.key("version").string(TILEWISE_VERSION).key("sha").null().key("docker_label").null();
   json.key("tasks").begin_array();
-  for (const ServedTask& served : tasks) {
+  for (const engine::TaskEntry& served : tasks) {
     json.begin_object().key("name").string(served.name);
     json.key("kind").string(model::name_of(served.task->kind));
     json.key("input").string(model::name_of(served.task->input));

@@ -9,6 +9,7 @@
 
 #include "artifact/metadata.h"
 #include "base/status.h"
+#include "engine/repository.h"
 #include "engine/request.h"
 #include "model/row.h"
 #include "model/task.h"
@@ -20,12 +21,13 @@ namespace tilewise::server::tei {
 
 /// Appends [{"score","label"}, ...], best first. `values`: the logits. Scores are probabilities, or
 /// with `raw` the logits; of a regression task the value, with the task's name as its label.
-/// Errors: internal where an output is no number.
+/// `scratch` lends its memory. Errors: internal where an output is no number.
 Status append_prediction(const model::Task& task, std::span<const float> values, bool raw,
-                         int32_t top, std::string& out);
+                         int32_t top, model::Prediction& scratch, std::string& out);
 
 /// The one score of a pair: the probability, or the raw output.
-float score_of(const model::Task& task, std::span<const float> values, bool raw);
+float score_of(const model::Task& task, std::span<const float> values, bool raw,
+               model::Prediction& scratch);
 
 /// Appends [{"index","text"?,"score"}, ...], best first. `inputs`: pairs, whose right sides are the
 /// texts; empty: no texts in the reply. Errors: as above.
@@ -53,15 +55,10 @@ void append_tokens(const text::Tokenizer& tokenizer, std::span<const int32_t> id
 /// Appends ["text", ...].
 void append_texts(const text::Tokenizer& tokenizer, const DecodeCall& call, std::string& out);
 
-/// Appends the object of GET /info. `tasks`: all that are served, by name, of which the first is
-/// described.
-struct ServedTask {
-  std::string name;
-  std::string model;
-  const artifact::Metadata* metadata = nullptr;
-  const model::Task* task = nullptr;
-};
-void append_info(const ServedTask& described, std::span<const ServedTask> tasks,
-                 const Settings& settings, std::string& out);
+/// Appends the object of GET /info. `metadata`: of the model that has the described task. `tasks`:
+/// all that are served.
+void append_info(const engine::TaskEntry& described, const artifact::Metadata& metadata,
+                 std::span<const engine::TaskEntry> tasks, const Settings& settings,
+                 std::string& out);
 
 }  // namespace tilewise::server::tei

@@ -29,8 +29,9 @@ model::Task task_of(model::TaskKind kind, std::vector<std::string> labels = {},
 
 std::string predicted(const model::Task& task, std::vector<float> values, bool raw = false,
                       int top = 0) {
+  model::Prediction scratch;
   std::string out;
-  EXPECT_TRUE(append_prediction(task, values, raw, top, out).ok());
+  EXPECT_TRUE(append_prediction(task, values, raw, top, scratch, out).ok());
   return out;
 }
 
@@ -60,10 +61,9 @@ TEST(AppendPrediction, IsSortedAndOfTheTasksKind) {
 TEST(AppendPrediction, RefusesWhatIsNoNumber) {
   std::string out;
   const std::vector<float> values = {0, std::numeric_limits<float>::quiet_NaN()};
-  EXPECT_EQ(
-      append_prediction(task_of(model::TaskKind::multiclass, {"a", "b"}), values, false, 0, out)
-          .code(),
-      StatusCode::internal);
+  model::Prediction scratch;
+  const model::Task task = task_of(model::TaskKind::multiclass, {"a", "b"});
+  EXPECT_EQ(append_prediction(task, values, false, 0, scratch, out).code(), StatusCode::internal);
   EXPECT_EQ(append_ranks(values, {}, out).code(), StatusCode::internal);
   std::vector<float> embedding;
   EXPECT_EQ(make_embedding(values, 0, true, embedding).code(), StatusCode::internal);
@@ -87,9 +87,13 @@ TEST(AppendRanks, IsSortedWithTheTextsThatWereAskedFor) {
 }
 
 TEST(ScoreOf, IsAProbabilityUnlessRaw) {
-  EXPECT_FLOAT_EQ(score_of(task_of(model::TaskKind::binary), std::vector<float>{0}, false), 0.5F);
-  EXPECT_FLOAT_EQ(score_of(task_of(model::TaskKind::binary), std::vector<float>{2}, true), 2);
-  EXPECT_FLOAT_EQ(score_of(task_of(model::TaskKind::regression), std::vector<float>{7}, false), 7);
+  model::Prediction scratch;
+  EXPECT_FLOAT_EQ(score_of(task_of(model::TaskKind::binary), std::vector<float>{0}, false, scratch),
+                  0.5F);
+  EXPECT_FLOAT_EQ(score_of(task_of(model::TaskKind::binary), std::vector<float>{2}, true, scratch),
+                  2);
+  EXPECT_FLOAT_EQ(
+      score_of(task_of(model::TaskKind::regression), std::vector<float>{7}, false, scratch), 7);
 }
 
 TEST(MakeEmbedding, CutsThenScales) {
@@ -107,10 +111,11 @@ TEST(AppendInfo, HasTheFieldsOfTei) {
   metadata.precision = model::Precision::bf16;
   metadata.provenance.sources = {{"model.safetensors", "abc"}};
   const model::Task task = task_of(model::TaskKind::multiclass, {"x", "y"});
-  const ServedTask served{"m.t", "m", &metadata, &task};
+  engine::TaskEntry served{"m.t", {}, &task};
+  served.target.model_name = "m";
   Settings settings;
   std::string out;
-  append_info(served, std::span(&served, 1), settings, out);
+  append_info(served, metadata, std::span(&served, 1), settings, out);
   for (const char* part :
        {R"("model_id":"m")", R"("model_sha":"abc")", R"("model_dtype":"bfloat16")",
         R"("served_model_name":"m.t")",
@@ -145,20 +150,22 @@ class ChooseOnly : public testing::Test {
   const model::Task intent = task_of(model::TaskKind::multiclass, {"x", "y"});
   const model::Task price = task_of(model::TaskKind::regression);
   const model::Task vector = task_of(model::TaskKind::embedding);
-  const std::vector<Candidate> all = {{"m.duplicate", &duplicate},
-                                      {"m.intent", &intent},
-                                      {"m.price", &price},
-                                      {"m.vector", &vector}};
+  const std::vector<engine::TaskEntry> all = {{"m.duplicate", {}, &duplicate},
+                                              {"m.intent", {}, &intent},
+                                              {"m.price", {}, &price},
+                                              {"m.vector", {}, &vector}};
 };
 
 TEST_F(ChooseOnly, TakesTheOneThatSuits) {
-  EXPECT_EQ(*choose_only(all, {Purpose::embed, {}}), 3U);
-  EXPECT_EQ(*choose_only(all, {Purpose::rerank, model::InputKind::pair}), 0U);
-  EXPECT_EQ(*choose_only(all, {Purpose::predict, model::InputKind::text}),
-            1U);  // a classifier first
-  EXPECT_EQ(*choose_only(all, {Purpose::predict, model::InputKind::pair}), 0U);
-  EXPECT_EQ(*choose_only(std::span(all).subspan(2), {Purpose::predict, model::InputKind::text}),
-            0U);
+  const auto chosen = [&](const Wanted& wanted, size_t from = 0) {
+    return (*choose_only(std::span(all).subspan(from), wanted))->name;
+  };
+  EXPECT_EQ(chosen({Purpose::embed, {}}), "m.vector");
+  EXPECT_EQ(chosen({Purpose::rerank, model::InputKind::pair}), "m.duplicate");
+  // A classifier first, a regression where there is none.
+  EXPECT_EQ(chosen({Purpose::predict, model::InputKind::text}), "m.intent");
+  EXPECT_EQ(chosen({Purpose::predict, model::InputKind::text}, 2), "m.price");
+  EXPECT_EQ(chosen({Purpose::predict, model::InputKind::pair}), "m.duplicate");
 }
 
 TEST_F(ChooseOnly, NamesTheChoices) {

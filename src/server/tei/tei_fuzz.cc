@@ -39,9 +39,9 @@ void check(const std::vector<model::Input>& inputs) {
 }
 
 template <class Call>
-void run(std::string_view body) {
+void run(std::string_view body, server::JsonReader& reader) {
   Call call;
-  if (!server::tei::parse(body, call).ok()) return;
+  if (!server::tei::parse(body, reader, call).ok()) return;
   if constexpr (requires { check(call.inputs); }) check(call.inputs);
 }
 
@@ -49,13 +49,14 @@ void run(std::string_view body) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view body(reinterpret_cast<const char*>(data), size);
-  run<server::tei::PredictCall>(body);
-  run<server::tei::RerankCall>(body);
-  run<server::tei::EmbedCall>(body);
-  run<server::tei::SimilarityCall>(body);
-  run<server::tei::TokenizeCall>(body);
-  run<server::tei::DecodeCall>(body);
+  server::JsonReader reader;
+  run<server::tei::PredictCall>(body, reader);
+  run<server::tei::RerankCall>(body, reader);
+  run<server::tei::EmbedCall>(body, reader);
+  run<server::tei::SimilarityCall>(body, reader);
+  run<server::tei::TokenizeCall>(body, reader);
+  run<server::tei::DecodeCall>(body, reader);
   server::tei::Shape shape;
-  (void)server::tei::look_at(body, shape);
+  (void)server::tei::look_at(body, reader, shape);
   return 0;
 }
