@@ -113,7 +113,7 @@ def show(best, taken, arguments):
         values = [value(one[side]) for one in taken]
         return f"{statistics.median(values):,.4g} ({min(values):,.4g} to {max(values):,.4g})"
 
-    ratios = [one["tilewise"]["rate"] / one["fastapi"]["rate"] if one["fastapi"]["rate"] else float("inf") for one in taken]
+    ratios = [one["tilewise"]["rate"] / one["fastapi"]["rate"] for one in taken if one["tilewise"]["rate"] and one["fastapi"]["rate"]]
     priority = f"real-time {arguments.fifo} (SCHED_FIFO)" if arguments.fifo else "ordinary"
     print(f"machine    {cpu_name()}; server on core {arguments.server_cpu}, load generator on core {arguments.client_cpu}; priority {priority}")
     print(f"command    bench/peers/run_server.sh {' '.join(sys.argv[1:])}")
@@ -125,7 +125,10 @@ def show(best, taken, arguments):
           f"{cell('fastapi', lambda one: one['rate'])}, batches up to {best} |")
     for quantile in ("p50", "p99"):
         print(f"| {quantile.upper()} there, ms | {cell('tilewise', lambda one: one['latency_ms'][quantile] or 0)} | {cell('fastapi', lambda one: one['latency_ms'][quantile] or 0)} |")
-    print(f"| **times the rate** | **{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})** | 1 |")
+    if ratios:
+        print(f"| **times the rate** | **{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})** | 1 |")
+    if len(ratios) < len(taken):
+        print(f"\nin {len(taken) - len(ratios)} of {len(taken)} rounds one side held no rate at all and there is no ratio: others use these cores")
 
 
 def main():
