@@ -243,8 +243,11 @@ void RequestParser::start() {
 size_t RequestParser::feed(std::string_view data) {
   State& s = *state_;
   size_t taken = 0;
-  // An empty line before a request is left over from the one before (RFC 9112, 2.2).
-  if (!s.is_started && data.starts_with("\r\n")) taken = 2;
+  // Empty lines before a request are left over from the one before (RFC 9112, 2.2).
+  if (!s.is_started) {
+    while (data.substr(taken).starts_with("\r\n")) taken += 2;
+    if (data.substr(taken) == "\r") return taken;  // its end may be on the way
+  }
   const bool in_head = !s.reader->is_header_done();
   const auto limit = static_cast<size_t>(s.limits.header_bytes);
   while (taken < data.size() && !s.error && !s.reader->is_done()) {
@@ -256,8 +259,13 @@ size_t RequestParser::feed(std::string_view data) {
         break;
       }
     }
-    error_code ec;
-    const size_t used = s.reader->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
+    error_code ec = http::make_error_code(http::error::need_more);
+    size_t used = 0;
+    // Beast asserts that no less than this comes after the last chunk, and no body ends with less.
+    constexpr size_t kLastChunk = std::string_view("0\r\n\r\n").size();
+    if (in_head || !s.reader->chunked() || rest.size() >= kLastChunk) {
+      used = s.reader->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
+    }
     taken += used;
     if (in_head) {
       s.lines.take(used);
