@@ -39,6 +39,7 @@ Status expect_answers(engine::Engine& engine, const BenchQuestion& question, Que
 void Questions::address(const client::Url& url, double deadline_ms) {
   form.url = url;
   form.deadline_ms = deadline_ms;
+  requests.clear();
   for (size_t i = 0; i < inputs.size(); ++i) {
     requests.push_back(make_request(form, inputs[i], !truncated.empty() && truncated[i]));
   }

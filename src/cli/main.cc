@@ -62,8 +62,8 @@ Result<int> run(int argc, char** argv, Session& session) {
   app.set_version_flag("--version", TILEWISE_VERSION);
   app.add_option("--log-level", log_level, "debug, info, warn, error or off (default info)")
       ->type_name("LEVEL");
-  for (const auto add :
-       {add_check, add_compile, add_inspect, add_predict, add_batch, add_serve, add_bench, add_devices, add_top}) {
+  for (const auto add : {add_check, add_compile, add_inspect, add_predict, add_batch, add_serve,
+                         add_bench, add_devices, add_top}) {
     add(app, action);
   }
   app.footer(kFooter);  // after the verbs, which would inherit it
@@ -78,9 +78,13 @@ Result<int> run(int argc, char** argv, Session& session) {
 }  // namespace
 }  // namespace tilewise::cli
 
+// Before the initialisers of the libraries, of which one opens a file: it would get the number of a
+// standard stream that the caller has closed.
+__attribute__((section(".preinit_array"), used)) static void (*const reserve_standard_streams)() =
+    tilewise::cli::reserve_standard_streams;
+
 int main(int argc, char** argv) {
   using namespace tilewise;
-  cli::reserve_standard_streams();
   cli::ignore_write_signals();
   cli::Session session;
   try {

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace tilewise::cli {
@@ -57,12 +58,13 @@ void catch_stop_signals() {
 
 bool stop_requested() { return stop_mark != 0; }
 
+// System calls and nothing else: no library is ready when this runs.
 void reserve_standard_streams() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
+    if (syscall(SYS_fcntl, descriptor, F_GETFD) >= 0) continue;
     // The lowest free number is this one. Opened the wrong way round, so that using it fails as
     // before.
-    ::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    syscall(SYS_openat, AT_FDCWD, "/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }
 }
 

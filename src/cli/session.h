@@ -43,7 +43,7 @@ void catch_stop_signals();
 bool stop_requested();
 
 /// A standard stream that the caller has closed stays closed: no file that is opened later gets its
-/// number.
+/// number. To be called before anything else, the initialisers of libraries included.
 void reserve_standard_streams();
 
 /// A write to a closed pipe or beyond a size limit shall be an error, not the end of the process.

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -24,6 +25,11 @@ namespace {
 /// gRPC's own messages. What matters of them is in our own errors; clients can cause the rest.
 void log_of_grpc(gpr_log_func_args* message) {
   log_debug(std::string("gRPC: ") + message->message);
+}
+
+/// Protobuf's, which any client can cause with text that is not UTF-8.
+void log_of_protobuf(google::protobuf::LogLevel, const char*, int, const std::string& message) {
+  log_debug("protobuf: " + message);
 }
 
 std::string address_of(const Settings& settings) {
@@ -96,6 +102,7 @@ GrpcServer::~GrpcServer() { stop(std::chrono::milliseconds(0)); }
 
 Result<std::unique_ptr<GrpcServer>> GrpcServer::start(App& app) {
   gpr_set_log_function(log_of_grpc);
+  google::protobuf::SetLogHandler(log_of_protobuf);
   std::unique_ptr<GrpcServer> server(new GrpcServer(std::make_unique<State>(app)));
   TILEWISE_RETURN_IF_ERROR(server->state_->listen());
   TILEWISE_RETURN_IF_ERROR(server->state_->serve());
