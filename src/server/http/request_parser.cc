@@ -56,6 +56,9 @@ class Reader final : public http::basic_parser<true> {
   Reader(Head& head, std::string& body, std::optional<ParseError>& error)
       : head_(head), body_(body), error_(error) {}
 
+  /// Bytes of the current chunk that are still to come.
+  uint64_t chunk_left() const { return chunk_left_; }
+
  private:
   void fail(const char* what, error_code& ec) {
     error_ = {400, what};
@@ -116,13 +119,17 @@ class Reader final : public http::basic_parser<true> {
     body_.append(part.data(), part.size());
     return part.size();
   }
-  void on_chunk_header_impl(uint64_t, boost::beast::string_view, error_code&) override {}
+  void on_chunk_header_impl(uint64_t size, boost::beast::string_view, error_code&) override {
+    chunk_left_ = size;
+  }
   size_t on_chunk_body_impl(uint64_t, boost::beast::string_view part, error_code&) override {
     body_.append(part.data(), part.size());
+    chunk_left_ -= part.size();
     return part.size();
   }
   void on_finish_impl(error_code&) override {}
 
+  uint64_t chunk_left_ = 0;
   Head& head_;
   std::string& body_;
   std::optional<ParseError>& error_;
@@ -263,8 +270,9 @@ size_t RequestParser::feed(std::string_view data) {
     size_t used = 0;
     // Beast asserts that no less than this comes after the last chunk, and no body ends with less.
     constexpr size_t kLastChunk = std::string_view("0\r\n\r\n").size();
-    if (in_head || !s.reader->chunked() || rest.size() >= kLastChunk) {
-      used = s.reader->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
+    const size_t in_chunk = in_head ? 0 : std::min<size_t>(s.reader->chunk_left(), rest.size());
+    if (in_head || in_chunk > 0 || !s.reader->chunked() || rest.size() >= kLastChunk) {
+      used = s.reader->put({rest.data(), in_chunk > 0 ? in_chunk : rest.size()}, ec);
     }
     taken += used;
     if (in_head) {

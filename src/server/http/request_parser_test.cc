@@ -67,6 +67,17 @@ TEST(RequestParserTest, ChunksAreJoinedAndTrailersDropped) {
   EXPECT_EQ(parsed.headers.size(), 2u);
 }
 
+TEST(RequestParserTest, ALineFeedInAChunkIsData) {
+  const std::string text =
+      "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n6\r\na\nb\n\n\n\r\n"
+      "1\r\n\n\r\n0\r\n\r\n";
+  for (size_t piece = 1; piece <= text.size(); ++piece) {
+    const Parsed parsed = parse(text, piece);
+    EXPECT_TRUE(parsed.is_complete) << piece;
+    EXPECT_EQ(parsed.body, "a\nb\n\n\n\n") << piece;
+  }
+}
+
 TEST(RequestParserTest, CutsDoNotMatter) {
   for (const std::string_view text :
        {kPost, kChunks, std::string_view("GET / HTTP/1.1\r\nHost: x\r\nA: b\nC: d\r\n\r\n"),
