@@ -79,13 +79,6 @@ Result<server::Settings> resolve(const ServeFlags& flags) {
   settings.service.replicas.replicas = flags.replicas;
   settings.service.replicas.cores_per_replica = flags.cores_per_replica;
   settings.service.cache_bytes = static_cast<int64_t>(flags.cache_mb * 1e6);
-  // What is left of a deadline for the reply and for what the server cannot see: a client's clock
-  // starts before the request is read and ends after the reply was.
-  constexpr double kShareOfDeadline = 0.12;
-  constexpr double kMostMs = 1.2;
-  settings.service.batcher.reply_margin =
-      std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(
-          std::min(flags.deadline_ms * kShareOfDeadline, kMostMs)));
   settings.service.batcher.longest_pass = std::chrono::duration_cast<Duration>(
       std::chrono::duration<double, std::milli>(flags.longest_pass_ms));
   settings.deadline = std::max(milliseconds(1), to_milliseconds(flags.deadline_ms));

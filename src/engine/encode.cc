@@ -30,17 +30,8 @@ Status check_tasks(const artifact::Metadata& metadata, const TaskSet& tasks) {
                                .expected = "a number from 0 to " + std::to_string(count - 1),
                                .found = std::to_string(task)});
     }
-    const model::Task& first = metadata.tasks[tasks.front()].task;
-    const model::Task& other = metadata.tasks[task].task;
-    if (!encode_alike(first, other)) {
-      return invalid_argument(
-          {.what = "These tasks cannot share one pass: they read their input differently",
-           .expected = "the same input kind, template, max_tokens and truncation",
-           .found = first.name + " and " + other.name,
-           .remedy = "Send a request for each"});
-    }
   }
-  return {};
+  return check_alike(metadata, tasks);
 }
 
 Status check_call(const Request& request) {
@@ -127,6 +118,18 @@ Status encode_tokens(Request& request) {
   return {};
 }
 
+/// The place of a bad input: sequences without tokens, which are never run.
+void leave_empty(size_t input, Request::Own& own) {
+  text::PackedTokens& packed = own.packed;
+  const size_t before = input * static_cast<size_t>(own.orders);
+  packed.offsets.resize(before + 1);
+  packed.truncated.resize(before);
+  packed.ids.resize(static_cast<size_t>(packed.offsets.back()));
+  packed.types.resize(packed.ids.size());
+  packed.offsets.resize(before + 1 + static_cast<size_t>(own.orders), packed.offsets.back());
+  packed.truncated.resize(before + static_cast<size_t>(own.orders), false);
+}
+
 Status encode_texts(Request& request) {
   Request::Own& own = request.own;
   const LoadedModel& loaded = request.model->loaded();
@@ -138,11 +141,14 @@ Status encode_texts(Request& request) {
   }
   if (request.both_orders && task.input == model::InputKind::pair) own.orders = 2;
   for (size_t i = 0; i < request.inputs.size(); ++i) {
-    for (int32_t order = 0; order < own.orders; ++order) {
-      const Status status = own.encoder->append(task, request.inputs[i], own.packed,
-                                                {.overlong = request.overlong, .swap = order == 1});
-      if (!status.ok()) return name_input(status, i);
+    Status status;
+    for (int32_t order = 0; order < own.orders && status.ok(); ++order) {
+      status = own.encoder->append(task, request.inputs[i], own.packed,
+                                   {.overlong = request.overlong, .swap = order == 1});
     }
+    if (!request.bad_inputs_alone && !status.ok()) return name_input(status, i);
+    if (request.bad_inputs_alone) request.input_statuses.push_back(status);
+    if (!status.ok()) leave_empty(i, own);
   }
   return {};
 }

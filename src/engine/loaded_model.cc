@@ -20,9 +20,30 @@ std::string task_names(const artifact::Metadata& metadata) {
 
 }  // namespace
 
-bool encode_alike(const model::Task& a, const model::Task& b) {
-  return a.input == b.input && a.max_tokens == b.max_tokens && a.truncation == b.truncation &&
-         a.record_template == b.record_template;
+Status check_alike(const artifact::Metadata& metadata, const TaskSet& tasks) {
+  const model::Task& first = metadata.tasks[tasks.front()].task;
+  for (const int32_t index : tasks) {
+    const model::Task& other = metadata.tasks[index].task;
+    if (first.input == other.input && first.max_tokens == other.max_tokens &&
+        first.truncation == other.truncation && first.record_template == other.record_template) {
+      continue;
+    }
+    return invalid_argument(
+        {.what = "these tasks cannot share one pass: they read their input differently",
+         .where = "tasks",
+         .expected = "the same input kind, template, max_tokens and truncation",
+         .found = first.name + " and " + other.name,
+         .remedy = "Run them one after the other"});
+  }
+  return {};
+}
+
+void join_names(const artifact::Metadata& metadata, const TaskSet& tasks, std::string& names) {
+  names.clear();
+  for (const int32_t task : tasks) {
+    if (!names.empty()) names += ',';
+    names += metadata.tasks[task].task.name;
+  }
 }
 
 Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(
@@ -77,10 +98,9 @@ Result<TaskSet> LoadedModel::find_tasks(const std::string& names) const {
                                     [&](const auto& entry) { return entry.task.name == name; });
     if (found == entries.end()) {
       return not_found({.what = "the model has no such task",
-                        .where = "--task " + names,
+                        .where = "tasks",
                         .expected = "one of: " + task_names(metadata()),
-                        .found = name,
-                        .remedy = "Run 'tilewise inspect' to see the tasks of a model"});
+                        .found = name});
     }
     const auto index = static_cast<int32_t>(found - entries.begin());
     if (std::find(tasks.begin(), tasks.end(), index) == tasks.end()) tasks.push_back(index);
@@ -88,19 +108,9 @@ Result<TaskSet> LoadedModel::find_tasks(const std::string& names) const {
   if (tasks.empty()) {
     return invalid_argument({.what = "no task is named",
                              .expected = "one of: " + task_names(metadata()),
-                             .remedy = "Name one with --task"});
+                             .remedy = "Name one"});
   }
-  for (const int32_t index : tasks) {
-    const model::Task& first = entries[tasks.front()].task;
-    const model::Task& other = entries[index].task;
-    if (encode_alike(first, other)) continue;
-    return invalid_argument(
-        {.what = "these tasks cannot share one pass: they read their input differently",
-         .where = "--task " + names,
-         .expected = "the same input kind, template, max_tokens and truncation",
-         .found = first.name + " and " + other.name,
-         .remedy = "Run them one after the other"});
-  }
+  TILEWISE_RETURN_IF_ERROR(check_alike(metadata(), tasks));
   return tasks;
 }
 

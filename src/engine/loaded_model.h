@@ -22,9 +22,12 @@ class Worker;
 /// Indices into Metadata::tasks: the heads of one pass. All tasks of a set read their input alike.
 using TaskSet = std::vector<int32_t>;
 
-/// Whether one token sequence serves both tasks: their kind of input, template, max_tokens and
-/// truncation are the same.
-bool encode_alike(const model::Task& a, const model::Task& b);
+/// Whether one token sequence serves all of the tasks. Errors: invalid_argument where their kind of
+/// input, template, max_tokens or truncation differ.
+Status check_alike(const artifact::Metadata& metadata, const TaskSet& tasks);
+
+/// "a,b": the inverse of LoadedModel::find_tasks. Overwrites `names`, whose memory is reused.
+void join_names(const artifact::Metadata& metadata, const TaskSet& tasks, std::string& names);
 
 /// Immutable and thread-safe.
 class LoadedModel {

@@ -23,6 +23,7 @@ void Request::clear() {
   inputs.clear();
   token_inputs.clear();
   both_orders = false;
+  bad_inputs_alone = false;
   overlong = Overlong::refuse;
   priority = runtime::Priority::interactive;
   arrival = {};
@@ -38,6 +39,7 @@ void Request::forget_answer() {
   tokens = 0;
   cached_inputs = 0;
   truncated.clear();
+  input_statuses.clear();
   wake_later = false;
 }
 

@@ -45,6 +45,9 @@ struct Request {
   std::vector<model::Input> inputs;      ///< either these
   std::vector<TokenInput> token_inputs;  ///< or these
   bool both_orders = false;              ///< pairs: the mean of both orders
+  /// A bad text costs only itself: it gets its status in `input_statuses`, and no values. Else it
+  /// is the status of the whole request.
+  bool bad_inputs_alone = false;
   Overlong overlong = Overlong::refuse;
   runtime::Priority priority = runtime::Priority::interactive;
   Time arrival;
@@ -58,9 +61,10 @@ struct Request {
   Status status;                   ///< a bad input is named by its index: "inputs[3]"
   double retry_after_seconds = 0;  ///< where status is `overloaded`
   RequestTimes times;
-  int64_t tokens = 0;           ///< of all sequences
-  int64_t cached_inputs = 0;    ///< answered from the cache
-  std::vector<bool> truncated;  ///< one an input
+  int64_t tokens = 0;                  ///< of all sequences
+  int64_t cached_inputs = 0;           ///< answered from the cache
+  std::vector<bool> truncated;         ///< one an input
+  std::vector<Status> input_statuses;  ///< one an input with bad_inputs_alone, else empty
   /// Others are handed back by the same thread right after this one, and then it calls
   /// PassObserver::on_handed_back(): soon enough to wake who waits for this answer.
   bool wake_later = false;

@@ -135,7 +135,7 @@ Status Service::State::prepare_replicas(ServedModel::State& model, bool is_measu
       return;
     }
     model.workers[i] = std::make_unique<Worker>(*std::move(worker));
-    warm_up(*model.loaded, *model.workers[i], loop.turn());
+    warm_up(*model.loaded, *model.workers[i], loop.turn(), clock);
     if (i == 0 && is_measured) {
       samples = measure_passes(*model.loaded, *model.workers[i], loop.turn(), clock);
     }
@@ -206,11 +206,15 @@ void Service::State::choose_works(Request& request) const {
     return true;
   };
   for (int32_t first = 0; first < own.packed.sequences(); first += own.orders) {
+    const auto length = [&](int32_t s) {
+      return own.packed.offsets[s + 1] - own.packed.offsets[s];
+    };
+    if (length(first) == 0) continue;  // a bad input that costs only itself
     bool is_hit = cache != nullptr;
     for (int32_t s = first; s < first + own.orders; ++s) {
       if (cache != nullptr && is_cached(s)) continue;
       is_hit = false;
-      own.works.push_back({.tokens = own.packed.offsets[s + 1] - own.packed.offsets[s]});
+      own.works.push_back({.tokens = length(s)});
       own.sequences.push_back(s);
     }
     if (is_hit) ++request.cached_inputs;

@@ -26,7 +26,8 @@ class Rehearsal {
   Rehearsal(const LoadedModel& model, Worker& worker, ReplicaTurn& turn)
       : model_(model), worker_(worker), turn_(turn) {}
 
-  void run(const Shape& shape, const TaskSet& tasks) {
+  /// Returns the seconds of the pass itself, without the wait for the turn.
+  double run(const Shape& shape, const TaskSet& tasks, const Clock& clock) {
     fill(shape);
     std::vector<std::vector<float>> values;
     std::vector<runtime::TaskOutput> outputs;
@@ -36,22 +37,9 @@ class Rehearsal {
     }
     turn_.lock_politely();
     const std::lock_guard turn(turn_, std::adopt_lock);
-    worker_.run_tokens({ids_, types_, offsets_}, outputs);
-  }
-
-  /// With the first head, timed while it has the turn.
-  runtime::PassSample measure(const Shape& shape, const Clock& clock) {
-    fill(shape);
-    std::vector<float> values(static_cast<size_t>(shape.sequences) * model_.output_width(0));
-    const runtime::TaskOutput output = {0, values};
-    runtime::PassSample sample;
-    for (int32_t s = 0; s < shape.sequences; ++s) sample.shape.add(shape.length);
-    turn_.lock_politely();
-    const std::lock_guard turn(turn_, std::adopt_lock);
     const Time start = clock.now();
-    worker_.run_tokens({ids_, types_, offsets_}, {&output, 1});
-    sample.seconds = seconds_between(start, clock.now());
-    return sample;
+    worker_.run_tokens({ids_, types_, offsets_}, outputs);
+    return seconds_between(start, clock.now());
   }
 
  private:
@@ -75,13 +63,13 @@ class Rehearsal {
 
 }  // namespace
 
-void warm_up(const LoadedModel& model, Worker& worker, ReplicaTurn& turn) {
+void warm_up(const LoadedModel& model, Worker& worker, ReplicaTurn& turn, const Clock& clock) {
   TaskSet all;
   for (size_t t = 0; t < model.metadata().tasks.size(); ++t) {
     all.push_back(static_cast<int32_t>(t));
   }
   const int32_t length = std::min(16, model.metadata().spec.max_positions);
-  Rehearsal(model, worker, turn).run({1, length}, all);
+  Rehearsal(model, worker, turn).run({1, length}, all, clock);
 }
 
 std::vector<runtime::PassSample> measure_passes(const LoadedModel& model, Worker& worker,
@@ -94,7 +82,9 @@ std::vector<runtime::PassSample> measure_passes(const LoadedModel& model, Worker
       if (kShapes[i].length > model.metadata().spec.max_positions) break;
       // A slow model is measured with the first shapes alone.
       if (total > kMeasuredSeconds && best.size() >= 3) return best;
-      const runtime::PassSample sample = rehearsal.measure(kShapes[i], clock);
+      runtime::PassSample sample;
+      for (int32_t s = 0; s < kShapes[i].sequences; ++s) sample.shape.add(kShapes[i].length);
+      sample.seconds = rehearsal.run(kShapes[i], {0}, clock);
       total += sample.seconds;
       if (i == best.size()) {
         best.push_back(sample);

@@ -12,7 +12,7 @@
 namespace tilewise::engine {
 
 /// Runs every head once, so that no request meets cold weights. To be called on the replica's core.
-void warm_up(const LoadedModel& model, Worker& worker, ReplicaTurn& turn);
+void warm_up(const LoadedModel& model, Worker& worker, ReplicaTurn& turn, const Clock& clock);
 
 /// Measured passes of several shapes, for about 30 ms where passes are short. To be called on the
 /// replica's core, which other passes may use in between.

@@ -7,6 +7,7 @@
 
 #include <simdjson.h>
 
+#include "rows/json_type.h"
 #include "rows/reader.h"
 #include "rows/repair.h"
 #include "rows/writer.h"
@@ -23,24 +24,6 @@ constexpr int kMaxDepth = 64;
 
 /// Memory that a single long line needed is given back above this.
 constexpr size_t kKeptBytes = size_t{4} << 20;
-
-const char* name_of(json_type type) {
-  switch (type) {
-    case json_type::array:
-      return "an array";
-    case json_type::object:
-      return "an object";
-    case json_type::number:
-      return "a number";
-    case json_type::string:
-      return "a string";
-    case json_type::boolean:
-      return "true or false";
-    case json_type::null:
-      return "null";
-  }
-  return "something else";
-}
 
 /// Why a row was refused; nullopt: it was not. Where it stands is added at the end.
 using Complaint = std::optional<Problem>;

@@ -1,5 +1,6 @@
-// The promises of the batcher one by one; what follows from them over many jobs is in
-// batcher_simulation_test.cc.
+// How passes are made, and what holds for a batcher as a whole. What it admits is in
+// batcher_admission_test.cc, what leaves without a pass in batcher_endings_test.cc, and what
+// follows from all of it over many jobs in batcher_simulation_test.cc.
 #include "runtime/batcher.h"
 
 #include <algorithm>
@@ -15,7 +16,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/allocation_count.h"
-#include "runtime/batcher_fixture.h"
+#include "runtime/batcher_promises.h"
 
 namespace tilewise::runtime {
 namespace {
@@ -23,68 +24,6 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using testing::ElementsAre;
-using testing::IsEmpty;
-
-// 90 us a pass and 10 us a token: a full pass has 24 works of 10 tokens.
-class BatcherTest : public testing::Test {
- protected:
-  Batcher& start(const BatcherOptions& options = {}) {
-    batcher_ = std::make_unique<Batcher>(clock_, options);
-    return *batcher_;
-  }
-
-  Time in(Duration time) const { return clock_.now() + time; }
-
-  /// A job in the first lane, made to last as long as the test.
-  Client& client(const std::vector<int32_t>& lengths, Duration deadline,
-                 Priority priority = Priority::interactive) {
-    return client_of(lane_, lengths, deadline, priority);
-  }
-  Client& client_of(Lane& lane, const std::vector<int32_t>& lengths, Duration deadline,
-                    Priority priority = Priority::interactive) {
-    return *clients_.emplace_back(
-        std::make_unique<Client>(lane, lengths, clock_.now() + deadline, priority));
-  }
-
-  /// The same, and in the queue.
-  Client& admitted(const std::vector<int32_t>& lengths, Duration deadline,
-                   Priority priority = Priority::interactive) {
-    Client& result = client(lengths, deadline, priority);
-    EXPECT_EQ(batcher_->submit(result.job), std::nullopt);
-    return result;
-  }
-
-  /// Jobs of one work of 10 tokens until one is refused.
-  Duration fill(Duration deadline, Priority priority = Priority::interactive) {
-    for (int i = 0; i < 100000; ++i) {
-      if (const auto refused = batcher_->submit(client({10}, deadline, priority).job)) {
-        return *refused;
-      }
-    }
-    ADD_FAILURE() << "nothing is refused";
-    return {};
-  }
-
-  void finish_in_time(int32_t replica, Pass& pass) {
-    clock_.advance(seconds_long(pass.predicted_seconds));
-    batcher_->finish(replica, pass);
-  }
-
-  FakeClock clock_;
-  Lane lane_{.time = pass_time_of(90e-6, 10e-6)};
-  Lane other_{.time = pass_time_of(90e-6, 10e-6)};
-  std::unique_ptr<Batcher> batcher_;
-  std::vector<std::unique_ptr<Client>> clients_;
-  Pass pass_;
-};
-
-std::vector<const Job*> jobs_of(const Pass& pass) {
-  std::vector<const Job*> jobs;
-  for (const Work* work : pass.works) jobs.push_back(work->job);
-  return jobs;
-}
-
 TEST_F(BatcherTest, AJobGoesIntoAPassAndComesBack) {
   Batcher& batcher = start();
   EXPECT_FALSE(batcher.try_take(0, pass_));
@@ -110,8 +49,7 @@ TEST_F(BatcherTest, AJobGoesIntoAPassAndComesBack) {
   EXPECT_THAT(pass_.ended, IsEmpty());
 }
 
-// --- Order and size of passes
-// ---------------------------------------------------------------------
+// ---- Order and size of passes
 
 TEST_F(BatcherTest, WorksGoInTheOrderOfTheirDeadlines) {
   start();
@@ -197,8 +135,7 @@ TEST_F(BatcherTest, APassOvertakesNoneThatWouldBeLate) {
   EXPECT_THAT(jobs_of(pass_), ElementsAre(&second.job));
 }
 
-// --- Several replicas
-// -----------------------------------------------------------------------------
+// ---- Several replicas
 
 TEST_F(BatcherTest, IdleReplicasShareWhatWaits) {
   start({.replicas = 4});
@@ -232,8 +169,7 @@ TEST_F(BatcherTest, WhatWaitsIsNotLeftToReplicasThatAreBusy) {
   EXPECT_EQ(pass_.works.size(), 10U);
 }
 
-// --- Bulk work
-// ------------------------------------------------------------------------------------
+// ---- Bulk work
 
 TEST_F(BatcherTest, InteractiveGoesBeforeBulk) {
   start();
@@ -263,239 +199,7 @@ TEST_F(BatcherTest, BulkWaitsWhereAnAdmittedJobWouldBeLate) {
   EXPECT_EQ(pass_.works[0]->job, &bulk.job);
 }
 
-// --- Admission
-// ------------------------------------------------------------------------------------
-
-TEST_F(BatcherTest, WhatCannotBeInTimeIsRefusedAtOnceAndIsAdmittedAfterTheWait) {
-  start();
-  const Duration wait = fill(milliseconds(10));
-  EXPECT_GT(wait, Duration::zero());
-  EXPECT_LT(wait, milliseconds(10));
-  EXPECT_NE(batcher_->refuses(Priority::interactive, in(milliseconds(1))), std::nullopt);
-  EXPECT_EQ(batcher_->refuses(Priority::interactive, in(milliseconds(100))), std::nullopt);
-  const Time again = in(wait);
-  while (batcher_->try_take(0, pass_) &&
-         clock_.now() + seconds_long(pass_.predicted_seconds) < again) {
-    finish_in_time(0, pass_);
-  }
-  clock_.set(again);
-  admitted({10}, milliseconds(10));
-}
-
-TEST_F(BatcherTest, ARefusedJobIsTheCallersAtOnce) {
-  start();
-  fill(milliseconds(10));
-  const Backlog before = batcher_->backlog();
-  {
-    Client refused(lane_, std::vector<int32_t>(90, 10), in(milliseconds(10)));
-    EXPECT_NE(batcher_->submit(refused.job), std::nullopt);
-  }
-  EXPECT_EQ(batcher_->backlog().sequences, before.sequences);
-  while (batcher_->try_take(0, pass_)) finish_in_time(0, pass_);
-}
-
-TEST_F(BatcherTest, AJobThatNoServerCouldAnswerInTimeIsToldSo) {
-  start();
-  EXPECT_EQ(batcher_->submit(client({100}, milliseconds(1)).job), Duration::zero());
-  EXPECT_EQ(batcher_->submit(client({10}, milliseconds(-1)).job), Duration::zero());
-  EXPECT_EQ(batcher_->submit(client(std::vector<int32_t>(100, 10), milliseconds(10)).job),
-            Duration::zero());
-  EXPECT_EQ(batcher_->refuses(Priority::interactive, in(milliseconds(-1))), Duration::zero());
-  // And on a busy server, where others are told to wait.
-  EXPECT_GT(fill(milliseconds(10)), Duration::zero());
-  EXPECT_EQ(batcher_->submit(client({100}, milliseconds(1)).job), Duration::zero());
-}
-
-TEST_F(BatcherTest, AJobThatJustFitsAnIdleServerIsAdmitted) {
-  start();
-  // 90 * 100 us in 4 passes: 360 us more; and in one pass 90 + 24 * 100.
-  admitted(std::vector<int32_t>(90, 10), milliseconds(10));
-  while (batcher_->try_take(0, pass_)) finish_in_time(0, pass_);
-  EXPECT_EQ(clients_.back()->job.end, Job::End::answered);
-  EXPECT_LE(clock_.now(), clients_.back()->job.deadline);
-  admitted(std::vector<int32_t>(24, 10), microseconds(3000));
-}
-
-TEST_F(BatcherTest, AJobWithoutADeadlineIsAdmittedUntilTheQueueIsFull) {
-  start({.most_waiting = 100});
-  Client& first = *clients_.emplace_back(
-      std::make_unique<Client>(lane_, std::vector<int32_t>(99, 10), Time::max()));
-  EXPECT_EQ(batcher_->submit(first.job), std::nullopt);
-  EXPECT_GT(batcher_->submit(client({10, 10}, seconds(100)).job), Duration::zero());
-  admitted({10}, seconds(100));
-  EXPECT_GT(batcher_->refuses(Priority::interactive, Time::max()), Duration::zero());
-  EXPECT_EQ(batcher_->submit(client(std::vector<int32_t>(101, 10), seconds(100)).job),
-            Duration::zero());
-}
-
-TEST_F(BatcherTest, NoJobIsAdmittedThatWouldMakeAnotherLate) {
-  start();
-  // 2.1 ms, and 2.6 until it must begin.
-  admitted(std::vector<int32_t>(20, 10), microseconds(2700));
-  // Alone it would be in time: 1.1 ms of 2.5.
-  EXPECT_NE(batcher_->submit(client({100}, microseconds(2500)).job), std::nullopt);
-  EXPECT_EQ(start().submit(client({100}, microseconds(2500)).job), std::nullopt);
-}
-
-TEST_F(BatcherTest, AdmissionKnowsWhatRuns) {
-  start();
-  admitted(std::vector<int32_t>(24, 10), milliseconds(10));
-  ASSERT_TRUE(batcher_->try_take(0, pass_));
-  // 2.49 ms more, 190 us of its own, 500 for the reply.
-  EXPECT_GT(batcher_->submit(client({10}, microseconds(3150)).job), Duration::zero());
-  EXPECT_EQ(batcher_->submit(client({10}, microseconds(3250)).job), std::nullopt);
-}
-
-TEST_F(BatcherTest, AdmissionKnowsThatLanesShareNoPass) {
-  // Together in one pass 2090 us, one after the other 2180; and 500 for the reply.
-  const std::vector<int32_t> lengths(10, 10);
-  const Duration deadline = microseconds(2630);
-  start();
-  admitted(lengths, deadline);
-  admitted(lengths, deadline);
-  start();
-  admitted(lengths, deadline);
-  EXPECT_NE(batcher_->submit(client_of(other_, lengths, deadline).job), std::nullopt);
-  lane_.waiting_jobs = {};
-}
-
-TEST_F(BatcherTest, AdmissionOfBulkKnowsWhatInteractiveWorkWaits) {
-  start();
-  admitted(std::vector<int32_t>(100, 10), milliseconds(100));
-  EXPECT_GT(batcher_->submit(client({10}, milliseconds(9), Priority::bulk).job), Duration::zero());
-  admitted({10}, milliseconds(20), Priority::bulk);
-}
-
-TEST_F(BatcherTest, TheCheapLookRefusesNothingThatWouldBeAdmitted) {
-  std::mt19937 random(3);
-  int refused = 0;
-  for (int round = 0; round < 200; ++round) {
-    start({.replicas = 1 + static_cast<int32_t>(random() % 3)});
-    for (int step = 0; step < 60; ++step) {
-      const Priority priority = random() % 4 == 0 ? Priority::bulk : Priority::interactive;
-      const Duration deadline = microseconds(700 + random() % 12000);
-      const bool is_refused = batcher_->refuses(priority, in(deadline)).has_value();
-      Lane& lane = random() % 2 == 0 ? lane_ : other_;
-      const bool is_admitted = !batcher_->submit(client_of(lane, {1}, deadline, priority).job);
-      ASSERT_FALSE(is_refused && is_admitted) << round << " " << step;
-      refused += is_refused ? 1 : 0;
-      (void)batcher_->submit(client_of(lane, {static_cast<int32_t>(1 + random() % 50)},
-                                       deadline + microseconds(random() % 3000), priority)
-                                 .job);
-      if (random() % 8 == 0 && batcher_->try_take(0, pass_)) finish_in_time(0, pass_);
-    }
-    while (batcher_->try_take(0, pass_)) finish_in_time(0, pass_);
-  }
-  EXPECT_GT(refused, 1000);
-}
-
-// --- What leaves without a pass
-// -------------------------------------------------------------------
-
-TEST_F(BatcherTest, ExpiredWorkLeavesWithoutAPass) {
-  start();
-  Client& client = admitted({10}, milliseconds(10));
-  Client& bulk = admitted({10}, milliseconds(10), Priority::bulk);
-  clock_.advance(milliseconds(11));
-  ASSERT_TRUE(batcher_->try_take(0, pass_));
-  EXPECT_THAT(pass_.works, IsEmpty());
-  EXPECT_THAT(pass_.ended, ElementsAre(&client.job, &bulk.job));
-  EXPECT_EQ(client.job.end, Job::End::expired);
-  EXPECT_EQ(client.job.started, client.job.submitted);
-  EXPECT_FALSE(batcher_->try_take(0, pass_));
-  EXPECT_EQ(batcher_->backlog().sequences, 0);
-  EXPECT_EQ(batcher_->backlog().tokens, 0);
-}
-
-TEST_F(BatcherTest, SoDoesWorkWhosePassWouldEndTooLate) {
-  start();
-  Client& hopeless = admitted({100}, milliseconds(10));
-  Client& possible = admitted({10}, microseconds(10100));
-  clock_.advance(milliseconds(9));
-  ASSERT_TRUE(batcher_->try_take(0, pass_));
-  EXPECT_THAT(pass_.ended, ElementsAre(&hopeless.job));
-  EXPECT_EQ(hopeless.job.end, Job::End::expired);
-  EXPECT_THAT(jobs_of(pass_), ElementsAre(&possible.job));
-}
-
-TEST_F(BatcherTest, AJobThatExpiresHalfwayComesBackWithItsLastPass) {
-  start({.replicas = 2});
-  Client& client = admitted(std::vector<int32_t>(30, 10), milliseconds(10));
-  ASSERT_TRUE(batcher_->try_take(0, pass_));
-  ASSERT_EQ(pass_.works.size(), 24U);
-  EXPECT_EQ(batcher_->backlog().sequences, 6);
-  clock_.advance(milliseconds(20));
-  Pass other;
-  EXPECT_FALSE(batcher_->try_take(1, other));
-  EXPECT_THAT(other.ended, IsEmpty());
-  batcher_->finish(0, pass_);
-  EXPECT_THAT(pass_.ended, ElementsAre(&client.job));
-  EXPECT_EQ(client.job.end, Job::End::expired);
-  EXPECT_EQ(batcher_->backlog().sequences, 0);
-}
-
-TEST_F(BatcherTest, AJobIsGivenUpWhenTheRestOfItWouldEndTooLate) {
-  start();
-  Client& client = admitted(std::vector<int32_t>(60, 10), milliseconds(10));
-  ASSERT_TRUE(batcher_->try_take(0, pass_));
-  // For the next work there would be time, for all 36 there is not.
-  clock_.advance(milliseconds(8));
-  batcher_->finish(0, pass_);
-  EXPECT_THAT(pass_.ended, IsEmpty());
-  ASSERT_TRUE(batcher_->try_take(0, pass_));
-  EXPECT_THAT(pass_.works, IsEmpty());
-  EXPECT_THAT(pass_.ended, ElementsAre(&client.job));
-  EXPECT_EQ(client.job.end, Job::End::expired);
-}
-
-TEST_F(BatcherTest, AWaitingJobIsCancelledAtOnce) {
-  start();
-  Client& client = admitted({10, 10}, milliseconds(10));
-  const Client& other = admitted({10}, milliseconds(10));
-  EXPECT_TRUE(batcher_->cancel(client.job));
-  EXPECT_EQ(client.job.end, Job::End::cancelled);
-  EXPECT_EQ(client.job.started, client.job.submitted);
-  EXPECT_EQ(batcher_->backlog().sequences, 1);
-  EXPECT_FALSE(batcher_->cancel(client.job));
-  ASSERT_TRUE(batcher_->try_take(0, pass_));
-  EXPECT_THAT(jobs_of(pass_), ElementsAre(&other.job));
-  finish_in_time(0, pass_);
-  EXPECT_THAT(pass_.ended, ElementsAre(&other.job));
-}
-
-TEST_F(BatcherTest, AJobInAPassIsCancelledWhenThatEnds) {
-  start();
-  Client& client = admitted(std::vector<int32_t>(30, 10), milliseconds(20));
-  ASSERT_TRUE(batcher_->try_take(0, pass_));
-  EXPECT_FALSE(batcher_->cancel(client.job));
-  EXPECT_FALSE(batcher_->cancel(client.job));
-  EXPECT_EQ(batcher_->backlog().sequences, 0);
-  finish_in_time(0, pass_);
-  EXPECT_THAT(pass_.ended, ElementsAre(&client.job));
-  EXPECT_EQ(client.job.end, Job::End::cancelled);
-  EXPECT_FALSE(batcher_->try_take(0, pass_));
-}
-
-TEST_F(BatcherTest, CancellingTooLateChangesNothing) {
-  start();
-  Client& client = admitted({10}, milliseconds(10));
-  ASSERT_TRUE(batcher_->try_take(0, pass_));
-  finish_in_time(0, pass_);
-  EXPECT_FALSE(batcher_->cancel(client.job));
-  EXPECT_EQ(client.job.end, Job::End::answered);
-}
-
-TEST_F(BatcherTest, CancelledJobsMakeRoomForOthers) {
-  start();
-  fill(milliseconds(10));
-  for (const auto& client : clients_) batcher_->cancel(client->job);
-  EXPECT_EQ(batcher_->backlog().seconds, 0);
-  EXPECT_FALSE(batcher_->try_take(0, pass_));
-  admitted(std::vector<int32_t>(90, 10), milliseconds(10));
-}
-
-// --- The rest
-// -------------------------------------------------------------------------------------
+// ---- The rest
 
 TEST_F(BatcherTest, ClosedServesWhatWaits) {
   start();

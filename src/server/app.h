@@ -13,6 +13,7 @@
 namespace tilewise::server {
 
 class AccessLog;
+class Errands;
 
 enum class Phase { starting, ready, draining };
 
@@ -22,6 +23,7 @@ struct App {
   const Clock& clock;
   engine::Service& service;
   Metrics& metrics;
+  Errands& errands;  ///< runs what takes too long for a loop
   std::atomic<engine::Repository*> repository = nullptr;
   std::atomic<Phase> phase = Phase::starting;
   /// Called by the service's observer on_handed_back(); null: every answer wakes its loop itself.
@@ -29,6 +31,12 @@ struct App {
   AccessLog* access_log = nullptr;  ///< null: none
 
   bool is_ready() const { return phase.load(std::memory_order_acquire) == Phase::ready; }
+
+  /// Errors: `unavailable` while the server starts.
+  Result<engine::Repository*> models() const {
+    if (auto* models = repository.load(std::memory_order_acquire)) return models;
+    return unavailable({.what = "the server is starting", .remedy = "Ask again when it is ready"});
+  }
 };
 
 }  // namespace tilewise::server

@@ -21,7 +21,8 @@ struct EndpointMemory {
 };
 
 /// Belongs to a connection, which reuses it. An endpoint reads `request`, fills `query`, waits for
-/// answer() and writes `response`.
+/// answer() and writes `response`. An error it leaves in query.status: it is written in the form of
+/// its protocol, unless the endpoint has set another status of the response itself.
 struct Exchange {
   App& app;
   HttpRequest request;

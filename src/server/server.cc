@@ -11,6 +11,7 @@
 #include "engine/service.h"
 #include "server/access_log.h"
 #include "server/app.h"
+#include "server/errands.h"
 #include "server/grpc/grpc_server.h"
 #include "server/http/http_server.h"
 #include "server/metrics.h"
@@ -31,10 +32,18 @@ class PassRelay final : public engine::PassObserver {
   WakeList& wakes_;
 };
 
+/// What is left of a deadline for the reply and for what the server cannot see: a client's clock
+/// starts before the request is read, and ends after the reply was.
+Duration reply_margin(std::chrono::milliseconds deadline) {
+  constexpr Duration kMost = std::chrono::microseconds(1200);
+  return std::min(kMost, Duration(deadline) / 8);
+}
+
 }  // namespace
 
 struct Server::State {
   explicit State(const Settings& its_settings) : settings(its_settings) {
+    settings.service.batcher.reply_margin = reply_margin(settings.deadline);
     settings.service.observer = &relay;
     settings.repository.on_swap = [this](std::string_view model, bool ok) {
       metrics.on_swap(model, ok);
@@ -48,6 +57,7 @@ struct Server::State {
   WakeList wakes;
   PassRelay relay{metrics, wakes};
   std::unique_ptr<AccessLog> access_log;
+  Errands errands;
   std::unique_ptr<engine::Service> service;
   std::unique_ptr<App> app;
   std::unique_ptr<HttpServer> http;
@@ -75,7 +85,8 @@ Result<std::unique_ptr<Server>> Server::start(const Settings& settings) {
   auto state = std::make_unique<State>(settings);
   State& s = *state;
   TILEWISE_ASSIGN_OR_RETURN(s.service, engine::Service::start(s.settings.service, s.clock));
-  s.app.reset(new App{s.settings, s.clock, *s.service, s.metrics});
+  TILEWISE_RETURN_IF_ERROR(s.errands.start());
+  s.app.reset(new App{s.settings, s.clock, *s.service, s.metrics, s.errands});
   s.app->wakes = &s.wakes;
   if (!s.settings.access_log.empty()) {
     TILEWISE_ASSIGN_OR_RETURN(s.access_log, AccessLog::open(s.settings.access_log));

@@ -19,6 +19,7 @@
 #include "engine/engine.h"
 #include "server/access_log.h"
 #include "server/app.h"
+#include "server/errands.h"
 #include "server/grpc/grpc_server.h"
 
 namespace tilewise::server {
@@ -86,7 +87,8 @@ class GrpcTest : public testing::Test {
     auto service = engine::Service::start(settings_.service, clock_);
     ASSERT_TRUE(service.ok()) << service.status().message();
     service_ = *std::move(service);
-    app_.reset(new App{settings_, clock_, *service_, metrics_});
+    ASSERT_TRUE(errands_.start().ok());
+    app_.reset(new App{settings_, clock_, *service_, metrics_, errands_});
   }
 
   void listen() {
@@ -160,6 +162,7 @@ class GrpcTest : public testing::Test {
   Metrics metrics_;
   std::unique_ptr<engine::Service> service_;
   std::unique_ptr<engine::Repository> repository_;
+  Errands errands_;
   std::unique_ptr<App> app_;
   std::unique_ptr<GrpcServer> server_;
   std::shared_ptr<grpc::Channel> channel_;

@@ -12,7 +12,6 @@
 
 #include "base/log.h"
 #include "server/grpc/credentials.h"
-#include "server/grpc/errands.h"
 #include "server/grpc/health_calls.h"
 #include "server/grpc/infer_call.h"
 #include "server/grpc/loop.h"
@@ -47,7 +46,6 @@ struct GrpcServer::State {
   explicit State(App& app) : shared(app) {}
 
   Shared shared;
-  Errands errands;
   std::vector<std::unique_ptr<Loop>> loops;
   std::vector<std::unique_ptr<InferCalls>> infer_calls;  // one a loop, gone before it
   std::unique_ptr<grpc::Server> server;
@@ -84,15 +82,17 @@ Status GrpcServer::State::listen() {
 }
 
 Status GrpcServer::State::serve() {
-  TILEWISE_RETURN_IF_ERROR(errands.start());
   for (const auto& loop : loops) {
     infer_calls.push_back(std::make_unique<InferCalls>(shared, *loop));
     infer_calls.back()->start();
     accept_stream_calls(shared, *loop);
     accept_health_calls(shared, *loop);
-    accept_management_calls(shared, *loop, errands);
+    accept_management_calls(shared, *loop);
   }
-  for (const auto& loop : loops) TILEWISE_RETURN_IF_ERROR(loop->start());
+  for (const auto& loop : loops) {
+    TILEWISE_RETURN_IF_ERROR(loop->start());
+    if (shared.app.wakes != nullptr) shared.app.wakes->add(*loop);
+  }
   return {};
 }
 
@@ -127,8 +127,11 @@ bool GrpcServer::stop(std::chrono::milliseconds wait) {
     state.server->Shutdown(until);
     is_in_time = std::chrono::system_clock::now() < until;
   }
-  state.errands.stop();
-  for (const auto& loop : state.loops) loop->finish();
+  // With them what runs as an errand: its call uses a queue until it is answered.
+  for (const auto& loop : state.loops) {
+    loop->finish();
+    if (WakeList* wakes = state.shared.app.wakes; wakes != nullptr) wakes->remove(*loop);
+  }
   state.infer_calls.clear();
   return is_in_time;
 }

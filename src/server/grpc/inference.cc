@@ -32,11 +32,12 @@ void Inference::begin(const Caller& caller) {
 void Inference::start(const Caller& caller, inference::ModelInferResponse& response) {
   begin(caller);
   response_ = &response;
-  query_.done = [this](engine::Request&) {
+  query_.done = [this](engine::Request& answered) {
     if (loop_.is_this_thread()) {
       is_answered_here_ = true;
     } else {
-      loop_.post(*this);  // from here on it may be answered, or even be gone
+      const bool wake_later = answered.wake_later && shared_.app.wakes != nullptr;
+      loop_.post(*this, wake_later);  // from here on it may be answered, or even be gone
     }
   };
   query_.status = prepare();
@@ -66,13 +67,10 @@ void Inference::take_answer() {
 Status Inference::prepare() {
   App& app = shared_.app;
   TILEWISE_RETURN_IF_ERROR(check_phase(app));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* models, app.models());
   TILEWISE_RETURN_IF_ERROR(decode(request, call_));
-  TILEWISE_RETURN_IF_ERROR(kserve::prepare(call_, *app.repository.load(std::memory_order_acquire),
-                                           app.settings, query_, target_));
-  for (const int32_t task : query_.tasks) {
-    if (!tasks_.empty()) tasks_ += ',';
-    tasks_ += target_.model->metadata().tasks[task].task.name;
-  }
+  TILEWISE_RETURN_IF_ERROR(kserve::prepare(call_, *models, app.settings, query_, target_));
+  engine::join_names(target_.model->metadata(), query_.tasks, tasks_);
   query_.deadline = std::min(query_.deadline, caller_.timing.deadline);
   // Before the texts are tokenized for nothing.
   return check_load(app.service, query_.priority, query_.deadline, query_.retry_after_seconds);

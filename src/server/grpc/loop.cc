@@ -25,30 +25,16 @@ Status Loop::start() {
   return {};
 }
 
-void Loop::post(Task& task) {
-  Task* head = tasks_.load(std::memory_order_relaxed);
-  do {
-    task.next_ = head;
-  } while (!tasks_.compare_exchange_weak(head, &task, std::memory_order_release,
-                                         std::memory_order_relaxed));
-  // The first in the list wakes the loop, which takes all that are there by then. The alarm's last
-  // event was delivered before the list was emptied, so that it is free.
-  if (head == nullptr) alarm_.Set(queue_.get(), gpr_time_0(GPR_CLOCK_REALTIME), nullptr);
+void Loop::post(Task& task, bool wake_later) {
+  enter();  // until this returns the loop must not go, although the task may
+  tasks_.put(task);
+  if (!wake_later) wake();
+  leave();
 }
 
-void Loop::run_tasks() {
-  Task* reversed = nullptr;
-  for (Task* task = tasks_.exchange(nullptr, std::memory_order_acquire); task != nullptr;) {
-    Task* next = task->next_;
-    task->next_ = reversed;
-    reversed = task;
-    task = next;
-  }
-  while (reversed != nullptr) {
-    Task* task = reversed;
-    reversed = task->next_;  // run() may post it again, or delete it
-    task->run();
-  }
+void Loop::wake() {
+  // The alarm's last event was delivered before the tasks were taken, so that it is free.
+  if (tasks_.needs_wake()) alarm_.Set(queue_.get(), gpr_time_0(GPR_CLOCK_REALTIME), nullptr);
 }
 
 void Loop::serve() {
@@ -56,7 +42,7 @@ void Loop::serve() {
   bool ok = false;
   while (queue_->Next(&tag, &ok)) {
     if (tag == nullptr) {
-      run_tasks();
+      tasks_.take([](Task& task) { task.run(); });
     } else {
       static_cast<Event*>(tag)->on_event(ok);
     }

@@ -12,6 +12,8 @@
 #include <grpcpp/completion_queue.h>
 
 #include "base/status.h"
+#include "server/handover.h"
+#include "server/wake_list.h"
 
 namespace tilewise::server {
 
@@ -39,14 +41,10 @@ class EventOf final : public Event {
 };
 
 /// Work that another thread hands to the loop. At most once in its list at a time.
-class Task {
+class Task : public Handover<Task>::Node {
  public:
   virtual ~Task() = default;
   virtual void run() = 0;  ///< on the loop's thread
-
- private:
-  friend class Loop;
-  Task* next_ = nullptr;
 };
 
 /// A call that lasts, and wants to know when the server's phase changes.
@@ -59,7 +57,7 @@ class Listener {
 };
 
 /// What is not said to be thread-safe is for the loop's thread alone.
-class Loop {
+class Loop final : public WakeList::Sleeper {
  public:
   explicit Loop(std::unique_ptr<grpc::ServerCompletionQueue> queue);
   /// Without start() it drains the queue itself, which must be the last to use it.
@@ -69,8 +67,9 @@ class Loop {
   Status start();
   grpc::ServerCompletionQueue& queue() { return *queue_; }
 
-  /// Thread-safe. Many posts in a row wake the loop once.
-  void post(Task& task);
+  /// Thread-safe. `wake_later`: once wake() is called.
+  void post(Task& task, bool wake_later = false);
+  void wake() override;
   bool is_this_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
 
   std::mt19937_64& random() { return random_; }  ///< for ids
@@ -99,12 +98,11 @@ class Loop {
   };
 
   void serve();
-  void run_tasks();
 
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   grpc::Alarm alarm_;
-  std::atomic<Task*> tasks_ = nullptr;  // the last that was posted first
-  std::atomic<int64_t> users_ = 1;      // one is finish()'s
+  Handover<Task> tasks_;
+  std::atomic<int64_t> users_ = 1;  // one is finish()'s
   std::set<Listener*> listeners_;
   std::mt19937_64 random_;
   PhaseTask phase_task_{*this};

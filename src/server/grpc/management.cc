@@ -5,20 +5,16 @@
 
 #include "server/grpc/simple_call.h"
 #include "server/kserve/infer.h"
+#include "server/kserve/model_json.h"
 
 namespace tilewise::server {
 namespace {
 
 constexpr const char* kPlatform = "tilewise";
 
-Result<engine::Repository*> repository_of(const App& app) {
-  if (auto* repository = app.repository.load(std::memory_order_acquire)) return repository;
-  return check_phase(app).ok() ? unavailable({.what = "no models are loaded"}) : check_phase(app);
-}
-
 template <class Request>
 Result<kserve::ModelDescription> describe(const App& app, const Request& request) {
-  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(app));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, app.models());
   return kserve::describe(*repository, request.name(), request.version());
 }
 
@@ -136,7 +132,7 @@ void fill_statistics(const Metrics::Totals& totals, inference::ModelStatistics& 
 
 Status model_statistics(const App& app, const inference::ModelStatisticsRequest& request,
                         inference::ModelStatisticsResponse& response) {
-  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(app));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, app.models());
   const auto add = [&](const std::string& name, const std::string& version,
                        const Metrics::Totals& totals) {
     auto& model = *response.add_model_stats();
@@ -152,11 +148,7 @@ Status model_statistics(const App& app, const inference::ModelStatisticsRequest&
   }
   TILEWISE_ASSIGN_OR_RETURN(const engine::Target target,
                             repository->find(request.name(), request.version()));
-  // The model's own name stands for all that its tasks have done.
-  const bool is_one_task = target.tasks.size() == 1 && request.name() != target.model_name;
-  const std::string task =
-      is_one_task ? target.model->metadata().tasks[target.tasks.front()].task.name : "";
-  add(request.name(), target.version, app.metrics.totals(target.model_name, task));
+  add(request.name(), target.version, kserve::totals_of(app.metrics, target, request.name()));
   return {};
 }
 
@@ -165,7 +157,7 @@ Status model_statistics(const App& app, const inference::ModelStatisticsRequest&
 
 Status repository_index(const App& app, const inference::RepositoryIndexRequest& request,
                         inference::RepositoryIndexResponse& response) {
-  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(app));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, app.models());
   for (const engine::RepositoryEntry& entry : repository->index()) {
     if (request.ready() && !entry.is_ready) continue;
     auto& model = *response.add_models();
@@ -191,14 +183,14 @@ Status check_parameters(const Request& request) {
 Status repository_load(const App& app, const inference::RepositoryModelLoadRequest& request,
                        inference::RepositoryModelLoadResponse&) {
   TILEWISE_RETURN_IF_ERROR(check_parameters(request));
-  TILEWISE_ASSIGN_OR_RETURN(engine::Repository * repository, repository_of(app));
+  TILEWISE_ASSIGN_OR_RETURN(engine::Repository * repository, app.models());
   return repository->load(request.model_name());
 }
 
 Status repository_unload(const App& app, const inference::RepositoryModelUnloadRequest& request,
                          inference::RepositoryModelUnloadResponse&) {
   TILEWISE_RETURN_IF_ERROR(check_parameters(request));
-  TILEWISE_ASSIGN_OR_RETURN(engine::Repository * repository, repository_of(app));
+  TILEWISE_ASSIGN_OR_RETURN(engine::Repository * repository, app.models());
   return repository->unload(request.model_name());
 }
 
@@ -220,9 +212,9 @@ class Methods {
   template <class Base, class Request, class Response>
   void add(Ask<Base, Request, Response> ask,
            Status (*answer)(const App&, const Request&, Response&), bool is_open = false,
-           Errands* errands = nullptr) {
+           bool is_long = false) {
     accept(shared_, shared_.inference, loop_,
-           SimpleMethod<Service, Request, Response>{ask, answer, is_open, errands});
+           SimpleMethod<Service, Request, Response>{ask, answer, is_open, is_long});
   }
 
  private:
@@ -232,7 +224,7 @@ class Methods {
 
 }  // namespace
 
-void accept_management_calls(Shared& shared, Loop& loop, Errands& errands) {
+void accept_management_calls(Shared& shared, Loop& loop) {
   Methods methods(shared, loop);
   methods.add(&Service::RequestServerLive, server_live, true);
   methods.add(&Service::RequestServerReady, server_ready, true);
@@ -242,8 +234,8 @@ void accept_management_calls(Shared& shared, Loop& loop, Errands& errands) {
   methods.add(&Service::RequestModelConfig, model_config);
   methods.add(&Service::RequestModelStatistics, model_statistics);
   methods.add(&Service::RequestRepositoryIndex, repository_index);
-  methods.add(&Service::RequestRepositoryModelLoad, repository_load, false, &errands);
-  methods.add(&Service::RequestRepositoryModelUnload, repository_unload, false, &errands);
+  methods.add(&Service::RequestRepositoryModelLoad, repository_load, false, true);
+  methods.add(&Service::RequestRepositoryModelUnload, repository_unload, false, true);
 }
 
 }  // namespace tilewise::server

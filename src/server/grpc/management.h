@@ -2,14 +2,12 @@
 // repository.
 #pragma once
 
-#include "server/grpc/errands.h"
 #include "server/grpc/loop.h"
 #include "server/grpc/shared.h"
 
 namespace tilewise::server {
 
-/// Accepts them on this loop until the server is shut down; `errands` load models. Once, before the
-/// loop starts.
-void accept_management_calls(Shared& shared, Loop& loop, Errands& errands);
+/// Accepts them on this loop until the server is shut down. Once, before the loop starts.
+void accept_management_calls(Shared& shared, Loop& loop);
 
 }  // namespace tilewise::server

@@ -8,8 +8,8 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/async_unary_call.h>
 
+#include "server/errands.h"
 #include "server/grpc/caller.h"
-#include "server/grpc/errands.h"
 #include "server/grpc/loop.h"
 #include "server/grpc/shared.h"
 
@@ -21,8 +21,8 @@ struct SimpleMethod {
   void (Service::*ask)(grpc::ServerContext*, Request*, grpc::ServerAsyncResponseWriter<Response>*,
                        grpc::CompletionQueue*, grpc::ServerCompletionQueue*, void*);
   Status (*answer)(const App& app, const Request& request, Response& response);
-  bool is_open = false;        ///< needs no API key
-  Errands* errands = nullptr;  ///< who runs it, where it takes long; null: the loop
+  bool is_open = false;  ///< needs no API key
+  bool is_long = false;  ///< an errand, not for the loop
 };
 
 template <class Service, class Request, class Response>
@@ -47,8 +47,8 @@ class SimpleCall final : private Task {
     if (!method_.is_open &&
         !is_allowed(shared_.app.settings.api_keys, context_.client_metadata())) {
       status_ = no_key();
-    } else if (method_.errands != nullptr) {
-      return method_.errands->add([this] {
+    } else if (method_.is_long) {
+      return shared_.app.errands.add([this] {
         if (shared_.is_stopping) {  // who waits in line would use up the time of the others
           status_ = unavailable({.what = "the server is stopping"});
         } else {

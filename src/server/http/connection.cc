@@ -294,6 +294,9 @@ asio::awaitable<void> Connection::call_endpoint() {
   Status failure;
   try {
     co_await route_.endpoint->handler(*this);
+    if (!query.status.ok() && response.status == 200) {
+      route_.write_error(query.status, query.retry_after_seconds, response);
+    }
   } catch (const std::bad_alloc&) {
     failure = internal_error({.what = "there is not enough memory for this request"});
   } catch (const std::exception& error) {
@@ -378,16 +381,10 @@ void Connection::choose_request_id() {
 
 void Connection::record(Time answered) const {
   if (route_.endpoint != nullptr && route_.endpoint->is_inference) {
-    Status from_response;
-    const Status* status = refusal_ ? &refusal_->status : &query.status;
-    if (status->ok() && response.status >= 400) {
-      from_response = invalid_argument({.what = "refused by the endpoint"});
-      status = &from_response;
-    }
     app.metrics.on_call({.protocol = route_.protocol,
                          .model = model,
                          .task = task,
-                         .status = status,
+                         .status = refusal_ ? &refusal_->status : &query.status,
                          .inputs = refusal_ ? 0 : static_cast<int64_t>(query.size()),
                          .tokens = refusal_ ? 0 : query.tokens,
                          .cached_inputs = refusal_ ? 0 : query.cached_inputs,
@@ -403,23 +400,23 @@ void Connection::log(Time answered) const {
                                                    : fmt::format("{}:{}", address, peer_.port());
   const double total = seconds_between(arrived_, answered);
   app.access_log->write({.time = std::chrono::system_clock::now() -
-                                    std::chrono::duration_cast<std::chrono::system_clock::duration>(
-                                        app.clock.now() - arrived_),
-                            .request_id = request_id,
-                            .trace_id = trace_ ? trace_->trace_id() : std::string_view(),
-                            .peer = peer,
-                            .method = request.method,
-                            .path = request.path,
-                            .protocol = route_.protocol,
-                            .model = model,
-                            .task = task,
-                            .status = response.status,
-                            .bytes_in = static_cast<int64_t>(request.body.size()),
-                            .bytes_out = static_cast<int64_t>(response.body.size()),
-                            .inputs = refusal_ ? 0 : static_cast<int64_t>(query.size()),
-                            .tokens = refusal_ ? 0 : query.tokens,
-                            .times = refusal_ ? engine::RequestTimes{} : query.times,
-                            .total_seconds = total});
+                                 std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                                     app.clock.now() - arrived_),
+                         .request_id = request_id,
+                         .trace_id = trace_ ? trace_->trace_id() : std::string_view(),
+                         .peer = peer,
+                         .method = request.method,
+                         .path = request.path,
+                         .protocol = route_.protocol,
+                         .model = model,
+                         .task = task,
+                         .status = response.status,
+                         .bytes_in = static_cast<int64_t>(request.body.size()),
+                         .bytes_out = static_cast<int64_t>(response.body.size()),
+                         .inputs = refusal_ ? 0 : static_cast<int64_t>(query.size()),
+                         .tokens = refusal_ ? 0 : query.tokens,
+                         .times = refusal_ ? engine::RequestTimes{} : query.times,
+                         .total_seconds = total});
 }
 
 }  // namespace tilewise::server

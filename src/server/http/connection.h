@@ -24,6 +24,7 @@ namespace tilewise::server {
 /// request are there when it is their turn.
 class Connection final : public Exchange,
                          public TransportUser,
+                         public Handover<Connection>::Node,
                          public std::enable_shared_from_this<Connection> {
  public:
   /// `is_surplus`: more are open than may be; it is told so and closed.
@@ -42,7 +43,6 @@ class Connection final : public Exchange,
   void abort();        ///< ends now
   void on_answered();  ///< after IoThread::complete()
   void leave();        ///< after run()
-  Connection* next_completed = nullptr;
 
   boost::asio::awaitable<void> answer() override;
 

@@ -117,37 +117,15 @@ void IoThread::tell_if_empty() {
 void IoThread::complete(Connection& connection, bool wake_later) {
   // Until this returns, the thread must not go, although the connection may.
   callers_.fetch_add(1, std::memory_order_acquire);
-  Connection* last = completed_.load(std::memory_order_relaxed);
-  do {
-    connection.next_completed = last;
-  } while (!completed_.compare_exchange_weak(last, &connection, std::memory_order_release,
-                                             std::memory_order_relaxed));
+  completed_.put(connection);
   if (!wake_later) wake();
   callers_.fetch_sub(1, std::memory_order_release);
 }
 
 void IoThread::wake() {
-  if (completed_.load(std::memory_order_acquire) == nullptr) return;
-  if (is_woken_.exchange(true, std::memory_order_acq_rel)) return;
-  asio::post(context_, [this] { resume_completed(); });
-}
-
-void IoThread::resume_completed() {
-  // In this order: who puts something into the list afterwards finds that it must wake.
-  is_woken_.exchange(false, std::memory_order_acq_rel);
-  Connection* last = completed_.exchange(nullptr, std::memory_order_acquire);
-  Connection* first = nullptr;
-  while (last != nullptr) {
-    Connection* const before = last->next_completed;
-    last->next_completed = first;
-    first = last;
-    last = before;
-  }
-  while (first != nullptr) {
-    Connection* const next = first->next_completed;  // it may be gone afterwards
-    first->on_answered();
-    first = next;
-  }
+  if (!completed_.needs_wake()) return;
+  asio::post(context_,
+             [this] { completed_.take([](Connection& connection) { connection.on_answered(); }); });
 }
 
 void IoThread::drain() {

@@ -19,6 +19,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "server/app.h"
+#include "server/handover.h"
 #include "server/http/transport.h"
 
 namespace tilewise::server {
@@ -28,7 +29,7 @@ class Connection;
 /// What the threads of a server have in common.
 struct HttpParts {
   App& app;
-  TlsContext* tls = nullptr;        ///< null: plain
+  TlsContext* tls = nullptr;  ///< null: plain
   std::atomic<int32_t> connections = 0;
 };
 
@@ -69,7 +70,6 @@ class IoThread final : public WakeList::Sleeper {
  private:
   void run();
   void open(int descriptor, const boost::asio::ip::tcp::endpoint& peer);
-  void resume_completed();
   void arm();
   void tick();
   void update_date();
@@ -81,9 +81,8 @@ class IoThread final : public WakeList::Sleeper {
   boost::asio::steady_timer timer_;
   std::thread thread_;
 
-  std::atomic<Connection*> completed_ = nullptr;  // the last one first
-  std::atomic<bool> is_woken_ = false;            // and has not looked at them yet
-  std::atomic<int32_t> callers_ = 0;              // inside complete()
+  Handover<Connection> completed_;
+  std::atomic<int32_t> callers_ = 0;  // inside complete()
 
   std::unordered_set<std::shared_ptr<Connection>> connections_;
   std::vector<std::shared_ptr<Connection>> due_;

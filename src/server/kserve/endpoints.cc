@@ -1,11 +1,13 @@
 // The paths of KServe v2 REST and of Triton's extensions to it.
+#include <memory>
 #include <utility>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/system_executor.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "rows/json_writer.h"
+#include "server/errands.h"
 #include "server/exchange.h"
 #include "server/kserve/infer_exchange.h"
 #include "server/kserve/model_json.h"
@@ -16,25 +18,19 @@ namespace {
 namespace asio = boost::asio;
 using asio::awaitable;
 
-Result<engine::Repository*> repository_of(Exchange& exchange) {
-  auto* repository = exchange.app.repository.load(std::memory_order_acquire);
-  if (repository != nullptr) return repository;
-  return unavailable({.what = "the server is starting", .remedy = "Ask again when it is ready"});
-}
-
 /// What stands for {model} and {version}; the latter may be absent.
 std::string_view captured(const Exchange& exchange, size_t index) {
   return index < exchange.captures.size() ? exchange.captures[index] : std::string_view();
 }
 
 Result<kserve::ModelDescription> describe(Exchange& exchange) {
-  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, exchange.app.models());
   return kserve::describe(*repository, captured(exchange, 0), captured(exchange, 1));
 }
 
-void write(Result<std::string> body, HttpResponse& response) {
-  if (!body.ok()) return write_plain_error(body.status(), 0, response);
-  response.body = *std::move(body);
+void write(Result<std::string> body, Exchange& exchange) {
+  exchange.query.status = body.status();
+  if (body.ok()) exchange.response.body = *std::move(body);
 }
 
 // ---- inference ----
@@ -65,7 +61,7 @@ awaitable<void> model_ready(Exchange& exchange) {
   const auto model = describe(exchange);
   const StatusCode code = model.status().code();
   if (!model.ok() && code != StatusCode::unavailable) {
-    write_plain_error(model.status(), 0, exchange.response);
+    exchange.query.status = model.status();
     co_return;
   }
   const bool is_ready = model.ok() && exchange.app.is_ready();
@@ -85,7 +81,7 @@ awaitable<void> server_metadata(Exchange& exchange) {
 
 awaitable<void> model_metadata(Exchange& exchange) {
   const auto model = describe(exchange);
-  write(model.ok() ? Result(kserve::metadata_json(*model)) : model.status(), exchange.response);
+  write(model.ok() ? Result(kserve::metadata_json(*model)) : model.status(), exchange);
   co_return;
 }
 
@@ -95,27 +91,23 @@ awaitable<void> model_config(Exchange& exchange) {
   write(model.ok() ? Result(kserve::config_json(*model, app.settings.limits.batch_inputs,
                                                 app.service.replicas()))
                    : model.status(),
-        exchange.response);
+        exchange);
   co_return;
 }
 
 // ---- statistics ----
 
 Result<std::string> statistics_of_one(Exchange& exchange) {
-  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, exchange.app.models());
   const std::string_view name = captured(exchange, 0);
   TILEWISE_ASSIGN_OR_RETURN(const engine::Target target,
                             repository->find(name, captured(exchange, 1)));
-  // The model's own name stands for all that its tasks have done.
-  const bool is_one_task = target.tasks.size() == 1 && name != target.model_name;
-  const std::string task =
-      is_one_task ? target.model->metadata().tasks[target.tasks.front()].task.name : "";
   return kserve::statistics_json(
-      {{name, target.version, exchange.app.metrics.totals(target.model_name, task)}});
+      {{name, target.version, kserve::totals_of(exchange.app.metrics, target, name)}});
 }
 
 Result<std::string> statistics_of_all(Exchange& exchange) {
-  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, exchange.app.models());
   const auto entries = repository->index();
   std::vector<kserve::ModelTotals> models;
   for (const engine::RepositoryEntry& entry : entries) {
@@ -126,52 +118,60 @@ Result<std::string> statistics_of_all(Exchange& exchange) {
 }
 
 awaitable<void> model_statistics(Exchange& exchange) {
-  write(statistics_of_one(exchange), exchange.response);
+  write(statistics_of_one(exchange), exchange);
   co_return;
 }
 
 awaitable<void> all_statistics(Exchange& exchange) {
-  write(statistics_of_all(exchange), exchange.response);
+  write(statistics_of_all(exchange), exchange);
   co_return;
 }
 
 // ---- repository ----
 
 Result<std::string> index_of(Exchange& exchange) {
-  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, exchange.app.models());
   TILEWISE_ASSIGN_OR_RETURN(const bool only_ready, kserve::parse_only_ready(exchange.request.body));
   return kserve::index_json(repository->index(), only_ready);
 }
 
 awaitable<void> repository_index(Exchange& exchange) {
-  write(index_of(exchange), exchange.response);
+  write(index_of(exchange), exchange);
   co_return;
 }
 
 using Change = Status (engine::Repository::*)(const std::string& name);
 
-/// Runs on a thread of Asio's own pool: a load takes tens of milliseconds, in which an I/O thread
-/// has hundreds of requests to serve.
-awaitable<Status> change_elsewhere(engine::Repository& repository, Change change,
+/// As an errand: a load takes tens of milliseconds, in which an I/O thread has hundreds of requests
+/// to serve. The connection waits for it, so that what it uses stays.
+awaitable<Status> change_elsewhere(Errands& errands, engine::Repository& repository, Change change,
                                    std::string name) {
-  co_return (repository.*change)(name);
+  return asio::async_initiate<const asio::use_awaitable_t<>, void(Status)>(
+      // Called when it is awaited, after this function has returned.
+      [&errands, &repository, change, name = std::move(name)](auto handler) {
+        auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+        errands.add([&repository, change, name, shared]() mutable {
+          Status status = (repository.*change)(name);
+          const auto executor = asio::get_associated_executor(*shared);
+          // Moved, so that nothing of the connection is left on this thread.
+          asio::post(executor, [shared = std::move(shared), status = std::move(status)] {
+            (*shared)(status);
+          });
+        });
+      },
+      asio::use_awaitable);
 }
 
 awaitable<void> change_repository(Exchange& exchange, Change change) {
-  const auto repository = repository_of(exchange);
-  Status status = repository.ok() ? kserve::check_repository_parameters(exchange.request.body)
-                                  : repository.status();
+  const auto repository = exchange.app.models();
+  Status& status = exchange.query.status;
+  status = repository.ok() ? kserve::check_repository_parameters(exchange.request.body)
+                           : repository.status();
   if (status.ok()) {
-    status = co_await asio::co_spawn(
-        asio::system_executor(),
-        change_elsewhere(**repository, change, std::string(captured(exchange, 0))),
-        asio::use_awaitable);
+    status = co_await change_elsewhere(exchange.app.errands, **repository, change,
+                                       std::string(captured(exchange, 0)));
   }
-  if (status.ok()) {
-    exchange.response.body = "{}";
-  } else {
-    write_plain_error(status, 0, exchange.response);
-  }
+  if (status.ok()) exchange.response.body = "{}";
 }
 
 awaitable<void> repository_load(Exchange& exchange) {

@@ -5,16 +5,6 @@ namespace {
 
 constexpr std::string_view kJsonBytesHeader = "Inference-Header-Content-Length";
 
-/// What the metrics call a request's tasks: "intent", "intent,topic".
-void join_names(const artifact::Metadata& metadata, const engine::TaskSet& tasks,
-                std::string& out) {
-  out.clear();
-  for (const int32_t task : tasks) {
-    if (!out.empty()) out += ',';
-    out += metadata.tasks[task].task.name;
-  }
-}
-
 }  // namespace
 
 InferExchange& infer_exchange_of(Exchange& exchange) {
@@ -26,10 +16,7 @@ InferExchange& infer_exchange_of(Exchange& exchange) {
 }
 
 Status InferExchange::begin(std::string_view model, std::string_view version, Exchange& exchange) {
-  const auto* repository = exchange.app.repository.load(std::memory_order_acquire);
-  if (repository == nullptr) {
-    return unavailable({.what = "the server is starting", .remedy = "Ask again when it is ready"});
-  }
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, exchange.app.models());
   TILEWISE_ASSIGN_OR_RETURN(const std::optional<size_t> json_bytes,
                             parse_json_bytes(exchange.request.header(kJsonBytesHeader)));
   call_.model = model;
@@ -38,17 +25,13 @@ Status InferExchange::begin(std::string_view model, std::string_view version, Ex
   const Status status = prepare(call_, *repository, exchange.app.settings, exchange.query, target_);
   if (target_.model) {
     exchange.model = target_.model_name;
-    join_names(target_.model->metadata(), exchange.query.tasks, exchange.task);
+    engine::join_names(target_.model->metadata(), exchange.query.tasks, exchange.task);
   }
   return status;
 }
 
 void InferExchange::finish(Exchange& exchange) {
   if (exchange.query.status.ok()) exchange.query.status = write(exchange);
-  const engine::Request& query = exchange.query;
-  if (!query.status.ok()) {
-    write_plain_error(query.status, query.retry_after_seconds, exchange.response);
-  }
   target_.model.reset();  // an idle connection holds no model
 }
 

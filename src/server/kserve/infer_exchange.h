@@ -15,7 +15,7 @@ class InferExchange : public EndpointMemory {
   /// HTTP request -> exchange.query, which is ready for answer() if this is ok.
   Status begin(std::string_view model, std::string_view version, Exchange& exchange);
 
-  /// exchange.query -> HTTP response, also of a call that has failed.
+  /// exchange.query -> HTTP response. Also to be called when it has failed.
   void finish(Exchange& exchange);
 
  private:

@@ -132,6 +132,14 @@ std::string config_json(const ModelDescription& model, int32_t most_inputs, int3
   return json.text();
 }
 
+Metrics::Totals totals_of(const Metrics& metrics, const engine::Target& target,
+                          std::string_view name) {
+  const bool is_one_task = target.tasks.size() == 1 && name != target.model_name;
+  const std::string task =
+      is_one_task ? target.model->metadata().tasks[target.tasks.front()].task.name : "";
+  return metrics.totals(target.model_name, task);
+}
+
 std::string statistics_json(const std::vector<ModelTotals>& models) {
   JsonWriter json;
   json.begin_object().key("model_stats").begin_array();

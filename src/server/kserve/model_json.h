@@ -30,6 +30,10 @@ struct ModelTotals {
   Metrics::Totals totals;
 };
 
+/// What `target`, asked for as `name`, has done. A model's own name stands for all of its tasks.
+Metrics::Totals totals_of(const Metrics& metrics, const engine::Target& target,
+                          std::string_view name);
+
 /// GET /v2/models/{model}/stats, /v2/models/stats
 std::string statistics_json(const std::vector<ModelTotals>& models);
 

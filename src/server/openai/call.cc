@@ -15,8 +15,7 @@ Status no_input(std::string_view found) {
   return invalid_argument({.what = "There is nothing to embed",
                            .where = "input",
                            .expected = "a string, or an array of strings or of token ids",
-                           .found = std::string(found),
-                           .remedy = {}});
+                           .found = std::string(found)});
 }
 
 Status read_format(JsonValue& value, bool& base64) {
@@ -27,8 +26,7 @@ Status read_format(JsonValue& value, bool& base64) {
   return invalid_argument({.what = "The encoding of embeddings does not exist",
                            .where = "encoding_format",
                            .expected = "\"float\" or \"base64\"",
-                           .found = "\"" + std::string(name) + "\"",
-                           .remedy = {}});
+                           .found = "\"" + std::string(name) + "\""});
 }
 
 }  // namespace

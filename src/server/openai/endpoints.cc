@@ -16,13 +16,6 @@ namespace {
 
 using Awaitable = boost::asio::awaitable<void>;
 
-void finish(Exchange& exchange) {
-  const engine::Request& query = exchange.query;
-  if (!query.status.ok()) {
-    write_error(query.status, query.retry_after_seconds, exchange.response);
-  }
-}
-
 Status fill(Exchange& exchange, EmbeddingsCall& call) {
   TILEWISE_RETURN_IF_ERROR(check_batch(exchange, call.inputs.size() + call.token_inputs.size()));
   TILEWISE_RETURN_IF_ERROR(choose(exchange, call.model, {Purpose::embed, {}}));
@@ -44,7 +37,6 @@ Awaitable embeddings(Exchange& exchange) {
     query.status = append_embeddings(call, query, model, exchange.response.body);
   }
   if (query.status.ok()) add_truncated_headers(exchange);
-  finish(exchange);
 }
 
 /// When a file was last written; 0 where that cannot be said.
@@ -82,7 +74,7 @@ int64_t created(const std::vector<engine::RepositoryEntry>& index, std::string_v
 }
 
 Status list_models(Exchange& exchange) {
-  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, exchange.app.models());
   std::string& out = exchange.response.body;
   out += R"({"object":"list","data":[)";
   const std::vector<engine::RepositoryEntry> index = repository->index();
@@ -96,7 +88,7 @@ Status list_models(Exchange& exchange) {
 }
 
 Status show_model(Exchange& exchange) {
-  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, exchange.app.models());
   const std::string_view name = exchange.captures.front();
   TILEWISE_ASSIGN_OR_RETURN(const engine::Target target,
                             choose_task(*repository, name, {}, {Purpose::embed, {}}));
@@ -106,13 +98,11 @@ Status show_model(Exchange& exchange) {
 
 Awaitable list(Exchange& exchange) {
   exchange.query.status = list_models(exchange);
-  finish(exchange);
   co_return;
 }
 
 Awaitable show(Exchange& exchange) {
   exchange.query.status = show_model(exchange);
-  finish(exchange);
   co_return;
 }
 

@@ -18,19 +18,11 @@ namespace {
 
 using Awaitable = boost::asio::awaitable<void>;
 
-void finish(Exchange& exchange) {
-  const engine::Request& query = exchange.query;
-  if (!query.status.ok()) {
-    tei::write_error(query.status, query.retry_after_seconds, exchange.response);
-  }
-}
-
 Status unknown_value(std::string_view name, std::string_view expected, std::string_view found) {
   return invalid_argument({.what = "A parameter has a value that it cannot have",
                            .where = std::string(name),
                            .expected = std::string(expected),
-                           .found = "\"" + std::string(found) + "\"",
-                           .remedy = {}});
+                           .found = "\"" + std::string(found) + "\""});
 }
 
 Status read_flag(const Exchange& exchange, std::string_view name, bool& flag) {
@@ -41,12 +33,12 @@ Status read_flag(const Exchange& exchange, std::string_view name, bool& flag) {
                                                 : unknown_value(name, "true or false", text);
 }
 
-Status read_options(const Exchange& exchange, RowOptions& options) {
+Status read_options(Exchange& exchange, RowOptions& options) {
   bool truncate = exchange.app.settings.auto_truncate;
   TILEWISE_RETURN_IF_ERROR(read_flag(exchange, "logits", options.logits));
-  TILEWISE_RETURN_IF_ERROR(read_flag(exchange, "both_orders", options.both_orders));
+  TILEWISE_RETURN_IF_ERROR(read_flag(exchange, "both_orders", exchange.query.both_orders));
   TILEWISE_RETURN_IF_ERROR(read_flag(exchange, "truncate", truncate));
-  options.overlong = truncate ? text::Overlong::cut_right : text::Overlong::refuse;
+  set_overlong(exchange, truncate, false);
   const std::string top = parameter(exchange, "top");
   if (top.empty()) return {};
   const auto [end, error] = std::from_chars(top.data(), top.data() + top.size(), options.top);
@@ -60,7 +52,6 @@ Status read_options(const Exchange& exchange, RowOptions& options) {
 struct Rows {
   RowOptions options;
   std::vector<ParsedRow> rows;
-  std::vector<bool> truncated;
 };
 
 /// The tasks of the query: those that are named, the default one, or the only one.
@@ -70,7 +61,7 @@ Status choose_tasks_of_rows(Exchange& exchange, const std::string& named,
   if (asked.find(',') == std::string::npos) {
     return choose(exchange, asked, {Purpose::anything, input});
   }
-  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, exchange.app.models());
   TILEWISE_ASSIGN_OR_RETURN(engine::Target target, choose_tasks(*repository, asked));
   aim(exchange, std::move(target));
   return {};
@@ -91,7 +82,7 @@ Status fill(Exchange& exchange, const tei::Shape* shape, Rows& rows) {
     rows.rows = parse_rows(body, task.input);
   }
   TILEWISE_RETURN_IF_ERROR(check_batch(exchange, rows.rows.size()));
-  encode_rows(rows.rows, rows.options, query, rows.truncated);
+  fill_inputs(rows.rows, query);
   return shape ? rows.rows.front().status : Status();
 }
 
@@ -100,20 +91,19 @@ Awaitable answer_rows(Exchange& exchange, const tei::Shape* shape) {
   engine::Request& query = exchange.query;
   query.status = fill(exchange, shape, rows);
   if (query.status.ok() && rows.rows.empty()) {
-    query.status = invalid_argument(
-        {.what = "There are no rows", .where = {}, .expected = {}, .found = {}, .remedy = {}});
+    query.status = invalid_argument({.what = "There are no rows"});
     co_return tei::write_empty_error("rows", exchange.response);
   }
-  if (query.status.ok() && !query.token_inputs.empty()) co_await exchange.answer();
+  if (query.status.ok() && !query.inputs.empty()) co_await exchange.answer();
+  if (query.status.ok() && shape) query.status = query.input_statuses.front();
   if (query.status.ok()) {
-    append_rows(rows.rows, rows.options, query, rows.truncated, exchange.response.body);
+    append_rows(rows.rows, rows.options, query, exchange.response.body);
     if (shape) {
       exchange.response.body.pop_back();  // the end of a line
     } else {
       exchange.response.content_type = "application/jsonlines";
     }
   }
-  finish(exchange);
 }
 
 /// A row is one JSON object, whatever white space is in it; the rest is TEI's.
@@ -121,7 +111,7 @@ Awaitable answer_json(Exchange& exchange) {
   tei::Shape shape;
   Status& status = exchange.query.status;
   status = tei::look_at(exchange.request.body, memory_of(exchange).reader, shape);
-  if (!status.ok()) co_return finish(exchange);
+  if (!status.ok()) co_return;
   if (!shape.has_row || shape.has_inputs || shape.has_texts) {
     co_return co_await tei::answer_any(exchange);
   }
@@ -139,23 +129,15 @@ Awaitable invocations(Exchange& exchange) {
           invalid_argument({.what = "The body's format is not known",
                             .where = "Content-Type",
                             .expected = "application/json or application/jsonlines",
-                            .found = std::string(exchange.request.header("content-type")),
-                            .remedy = {}});
-      finish(exchange);
+                            .found = std::string(exchange.request.header("content-type"))});
+      tei::write_error(exchange.query.status, 0, exchange.response);
       exchange.response.status = 415;
       co_return;
   }
 }
 
 Awaitable ping(Exchange& exchange) {
-  if (!exchange.app.is_ready()) {
-    exchange.query.status = unavailable({.what = "The server is not ready",
-                                         .where = {},
-                                         .expected = {},
-                                         .found = {},
-                                         .remedy = {}});
-    finish(exchange);
-  }
+  exchange.query.status = check_ready(exchange);
   co_return;
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/head.h"
 #include "rows/reader.h"
 #include "rows/writer.h"
 
@@ -16,25 +15,9 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-/// How many sequences a row becomes.
-int32_t orders_of(const model::Task& task, const RowOptions& options) {
-  return options.both_orders && task.input == model::InputKind::pair ? 2 : 1;
-}
-
-/// The outputs of one row and task; of both orders their mean.
-std::span<const float> values_of(const engine::Request& request, size_t sequence, int32_t orders,
-                                 size_t task, std::vector<float>& mean) {
-  const std::span<const float> values = request.values(sequence, task);
-  if (orders == 1) return values;
-  const std::span<const float> other = request.values(sequence + 1, task);
-  mean.resize(values.size());
-  for (size_t i = 0; i < values.size(); ++i) mean[i] = (values[i] + other[i]) / 2;
-  return mean;
-}
-
-void append_error(const ParsedRow& row, std::string& out) {
+void append_error(const ParsedRow& row, const Status& status, std::string& out) {
   out += "{\"id\":" + row.row.id + ",\"error\":";
-  rows::append_json_string(row.status.message(), out);
+  rows::append_json_string(status.message(), out);
   out += "}\n";
 }
 
@@ -89,56 +72,31 @@ std::vector<ParsedRow> parse_rows(std::string_view body, model::InputKind kind) 
   return parsed;
 }
 
-void encode_rows(std::vector<ParsedRow>& rows, const RowOptions& options, engine::Request& request,
-                 std::vector<bool>& truncated) {
-  const model::Task& task =
-      request.model->metadata().tasks[static_cast<size_t>(request.tasks.front())].task;
-  const int32_t orders = orders_of(task, options);
-  text::InputEncoder encoder(request.model->loaded().tokenizer());
-  text::PackedTokens packed;
-  truncated.clear();
-  request.token_inputs.clear();
-  for (ParsedRow& row : rows) {
-    packed.clear();
-    for (int32_t order = 0; row.status.ok() && order < orders; ++order) {
-      row.status = encoder.append(task, row.row.input, packed,
-                                  {.overlong = options.overlong, .swap = order == 1});
-    }
-    if (!row.status.ok()) continue;
-    for (int32_t order = 0; order < orders; ++order) {
-      const auto begin = packed.offsets[static_cast<size_t>(order)];
-      const auto end = packed.offsets[static_cast<size_t>(order) + 1];
-      request.token_inputs.push_back({{packed.ids.begin() + begin, packed.ids.begin() + end},
-                                      {packed.types.begin() + begin, packed.types.begin() + end}});
-    }
-    truncated.push_back(packed.truncated.front());
+void fill_inputs(const std::vector<ParsedRow>& rows, engine::Request& request) {
+  request.bad_inputs_alone = true;
+  for (const ParsedRow& row : rows) {
+    if (row.status.ok()) request.inputs.push_back(row.row.input);
   }
 }
 
 void append_rows(const std::vector<ParsedRow>& rows, const RowOptions& options,
-                 const engine::Request& request, const std::vector<bool>& truncated,
-                 std::string& out) {
+                 const engine::Request& request, std::string& out) {
   std::vector<const model::Task*> tasks;
   for (const int32_t task : request.tasks) {
     tasks.push_back(&request.model->metadata().tasks[static_cast<size_t>(task)].task);
   }
-  const int32_t orders = orders_of(*tasks.front(), options);
   std::vector<model::Prediction> predictions(tasks.size());
-  std::vector<float> mean;
-  size_t answered = 0;
+  size_t input = 0;  // of the row
   for (const ParsedRow& row : rows) {
-    if (!row.status.ok()) {
-      append_error(row, out);
+    const Status& status = row.status.ok() ? request.input_statuses[input++] : row.status;
+    if (!status.ok()) {
+      append_error(row, status, out);
       continue;
     }
-    const size_t sequence = answered * static_cast<size_t>(orders);
     for (size_t t = 0; t < tasks.size(); ++t) {
-      engine::fill_prediction(*tasks[t], values_of(request, sequence, orders, t, mean),
-                              {.top = options.top}, predictions[t]);
-      predictions[t].truncated = truncated[answered];
+      request.predict(input - 1, t, {.top = options.top}, predictions[t]);
     }
     rows::append_prediction(row.row.id, tasks, predictions, {.logits = options.logits}, out);
-    ++answered;
   }
 }
 

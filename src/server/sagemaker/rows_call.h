@@ -11,7 +11,6 @@
 #include "engine/request.h"
 #include "model/row.h"
 #include "model/task.h"
-#include "text/input.h"
 
 namespace tilewise::server::sagemaker {
 
@@ -38,19 +37,13 @@ std::vector<ParsedRow> parse_rows(std::string_view body, model::InputKind kind);
 struct RowOptions {
   int32_t top = 1;
   bool logits = false;
-  bool both_orders = false;
-  text::Overlong overlong = text::Overlong::refuse;
 };
 
-/// The rows that can be answered as token inputs of `request`, whose model and tasks are set; the
-/// others get a status. The tokens are those that the engine would make, but so a bad row costs
-/// only itself.
-void encode_rows(std::vector<ParsedRow>& rows, const RowOptions& options, engine::Request& request,
-                 std::vector<bool>& truncated);
+/// The rows that could be read are the inputs of `request`, of which a bad one costs only itself.
+void fill_inputs(const std::vector<ParsedRow>& rows, engine::Request& request);
 
 /// Appends a line a row to what `request` has answered: a prediction, or {"id","error"}.
 void append_rows(const std::vector<ParsedRow>& rows, const RowOptions& options,
-                 const engine::Request& request, const std::vector<bool>& truncated,
-                 std::string& out);
+                 const engine::Request& request, std::string& out);
 
 }  // namespace tilewise::server::sagemaker

@@ -10,11 +10,8 @@ namespace tilewise::server::tei {
 namespace {
 
 Status missing(std::string_view name) {
-  return invalid_argument({.what = "The request lacks a member",
-                           .where = {},
-                           .expected = "\"" + std::string(name) + "\"",
-                           .found = {},
-                           .remedy = {}});
+  return invalid_argument(
+      {.what = "The request lacks a member", .expected = "\"" + std::string(name) + "\""});
 }
 
 Status read_direction(JsonValue& value, bool& left) {
@@ -28,8 +25,7 @@ Status read_direction(JsonValue& value, bool& left) {
   return invalid_argument({.what = "The direction of truncation does not exist",
                            .where = "truncation_direction",
                            .expected = "\"Left\" or \"Right\"",
-                           .found = "\"" + std::string(text) + "\"",
-                           .remedy = {}});
+                           .found = "\"" + std::string(text) + "\""});
 }
 
 Status no_prompts(JsonValue& value) {
@@ -143,8 +139,7 @@ Status read_function(JsonValue& value, PredictCall& call) {
       {.what = "Scores cannot be made that way",
        .where = "function_to_apply",
        .expected = "\"none\" for raw scores, or \"default\" for the task's probabilities",
-       .found = "\"" + std::string(name) + "\"",
-       .remedy = {}});
+       .found = "\"" + std::string(name) + "\""});
 }
 
 Status read_texts(JsonReader& reader, JsonValue& value, const std::string& where,

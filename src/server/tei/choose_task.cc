@@ -50,8 +50,7 @@ Status cannot_answer(std::string_view name, const model::Task& task, const Wante
   return unsupported({.what = "The task cannot answer this",
                       .where = "task " + std::string(name),
                       .expected = describe(wanted),
-                      .found = model::name_of(task.kind),
-                      .remedy = {}});
+                      .found = model::name_of(task.kind)});
 }
 
 }  // namespace
@@ -88,10 +87,8 @@ Result<const engine::TaskEntry*> choose_only(std::span<const engine::TaskEntry> 
   if (first == candidates.end()) {
     const std::string names = names_of(candidates, [](const auto&) { return true; });
     return invalid_argument({.what = "No task that is served can answer this",
-                             .where = {},
                              .expected = describe(wanted),
-                             .found = names.empty() ? "no tasks" : names,
-                             .remedy = {}});
+                             .found = names.empty() ? "no tasks" : names});
   }
   if (std::none_of(first + 1, candidates.end(), fits)) return &*first;
   return invalid_argument({.what = "Several tasks can answer this, and the request names none",
@@ -133,16 +130,14 @@ Result<engine::Target> choose_tasks(const engine::Repository& repository, std::s
       return invalid_argument({.what = "Tasks of several models cannot answer one request",
                                .where = "task",
                                .expected = "tasks of " + all->model_name,
-                               .found = std::string(name),
-                               .remedy = {}});
+                               .found = std::string(name)});
     }
     if (!names.empty()) names += ',';
     names += task_of(target).name;
     if (!all) all = std::move(target);
   }
   if (!all) {
-    return invalid_argument(
-        {.what = "No task is named", .where = "task", .expected = {}, .found = {}, .remedy = {}});
+    return invalid_argument({.what = "No task is named", .where = "task"});
   }
   TILEWISE_ASSIGN_OR_RETURN(all->tasks, all->model->loaded().find_tasks(names));
   return std::move(*all);

@@ -19,20 +19,9 @@ namespace {
 
 using Awaitable = boost::asio::awaitable<void>;
 
-/// Writes the error that the query's status is, if it is one.
-void finish(Exchange& exchange) {
-  const engine::Request& query = exchange.query;
-  if (!query.status.ok()) {
-    write_error(query.status, query.retry_after_seconds, exchange.response);
-  }
-}
-
+/// TEI has a form of its own for it.
 void refuse_empty(Exchange& exchange, std::string_view name) {
-  exchange.query.status = invalid_argument({.what = "`" + std::string(name) + "` cannot be empty",
-                                            .where = {},
-                                            .expected = {},
-                                            .found = {},
-                                            .remedy = {}});
+  exchange.query.status = invalid_argument({.what = "`" + std::string(name) + "` cannot be empty"});
   write_empty_error(name, exchange.response);
 }
 
@@ -66,15 +55,52 @@ void add_headers(Exchange& exchange, int64_t characters) {
   add_truncated_headers(exchange);
 }
 
-/// The query for a call's inputs and options; `wanted` says which task will do.
-Status fill(Exchange& exchange, const Options& options, const Wanted& wanted,
-            std::vector<model::Input>& inputs) {
-  TILEWISE_RETURN_IF_ERROR(check_batch(exchange, inputs.size()));
+template <class Call>
+concept TakesTokens = requires(Call call) { call.token_inputs; };
+
+template <class Call>
+size_t count_inputs(const Call& call) {
+  if constexpr (TakesTokens<Call>) return call.inputs.size() + call.token_inputs.size();
+  return call.inputs.size();
+}
+
+/// Ids count as characters where there are no texts.
+template <class Call>
+int64_t characters_of(const Call& call) {
+  int64_t characters = count_characters(call.inputs);
+  if constexpr (TakesTokens<Call>) {
+    for (const auto& input : call.token_inputs) characters += std::ssize(input.ids);
+  }
+  return characters;
+}
+
+/// Moves a call's inputs and options into the query; `wanted` says which task will do.
+template <class Call>
+Status fill(Exchange& exchange, const Wanted& wanted, Call& call) {
+  const Options& options = call.options;
+  TILEWISE_RETURN_IF_ERROR(check_batch(exchange, count_inputs(call)));
   TILEWISE_RETURN_IF_ERROR(choose(exchange, options.task, wanted));
-  exchange.query.inputs = std::move(inputs);
+  exchange.query.inputs = std::move(call.inputs);
+  if constexpr (TakesTokens<Call>) exchange.query.token_inputs = std::move(call.token_inputs);
   exchange.query.both_orders = options.both_orders;
   set_overlong(exchange, options.truncate, options.cut_left);
   return {};
+}
+
+/// A call that runs a model. `list`: the member that its inputs come from. `wanted`: which task
+/// will do. `write`: the answered query -> the body.
+template <class Call>
+Awaitable answer_call(Exchange& exchange, std::string_view list, Wanted (*wanted)(const Call&),
+                      Status (*write)(const Call&, Exchange&)) {
+  Call call;
+  Status& status = exchange.query.status;
+  status = parse(exchange.request.body, memory_of(exchange).reader, call);
+  if (status.ok() && count_inputs(call) == 0) co_return refuse_empty(exchange, list);
+  const int64_t characters = characters_of(call);
+  if (status.ok()) status = fill(exchange, wanted(call), call);
+  if (status.ok()) co_await exchange.answer();
+  if (status.ok()) status = write(call, exchange);
+  if (status.ok()) add_headers(exchange, characters);
 }
 
 const model::Task& task_of(const engine::Request& query) {
@@ -105,20 +131,12 @@ Status write_predictions(const PredictCall& call, Exchange& exchange) {
 }
 
 Awaitable predict(Exchange& exchange) {
-  PredictCall call;
-  engine::Request& query = exchange.query;
-  query.status = parse(exchange.request.body, memory_of(exchange).reader, call);
-  if (query.status.ok() && call.inputs.empty()) co_return refuse_empty(exchange, "inputs");
-  int64_t characters = 0;
-  if (query.status.ok()) {
-    characters = count_characters(call.inputs);
-    const Wanted wanted{Purpose::predict, kind_of(call.inputs.front())};
-    query.status = fill(exchange, call.options, wanted, call.inputs);
-  }
-  if (query.status.ok()) co_await exchange.answer();
-  if (query.status.ok()) query.status = write_predictions(call, exchange);
-  if (query.status.ok()) add_headers(exchange, characters);
-  finish(exchange);
+  return answer_call<PredictCall>(
+      exchange, "inputs",
+      [](const PredictCall& call) {
+        return Wanted{Purpose::predict, kind_of(call.inputs.front())};
+      },
+      write_predictions);
 }
 
 Status write_ranks(const RerankCall& call, Exchange& exchange) {
@@ -133,23 +151,15 @@ Status write_ranks(const RerankCall& call, Exchange& exchange) {
 }
 
 Awaitable rerank(Exchange& exchange) {
-  RerankCall call;
-  engine::Request& query = exchange.query;
-  query.status = parse(exchange.request.body, memory_of(exchange).reader, call);
-  if (query.status.ok() && call.inputs.empty()) co_return refuse_empty(exchange, "texts");
-  int64_t characters = 0;
-  if (query.status.ok()) {
-    characters = count_characters(call.inputs);
-    const Wanted wanted{Purpose::rerank, model::InputKind::pair};
-    query.status = fill(exchange, call.options, wanted, call.inputs);
-  }
-  if (query.status.ok()) co_await exchange.answer();
-  if (query.status.ok()) query.status = write_ranks(call, exchange);
-  if (query.status.ok()) add_headers(exchange, characters);
-  finish(exchange);
+  return answer_call<RerankCall>(
+      exchange, "texts",
+      [](const RerankCall&) { return Wanted{Purpose::rerank, model::InputKind::pair}; },
+      write_ranks);
 }
 
-Status write_embeddings(const EmbedCall& call, const engine::Request& query, std::string& out) {
+Status write_embeddings(const EmbedCall& call, Exchange& exchange) {
+  const engine::Request& query = exchange.query;
+  std::string& out = exchange.response.body;
   std::vector<float> embedding;
   for (size_t i = 0; i < query.size(); ++i) {
     TILEWISE_RETURN_IF_ERROR(
@@ -162,48 +172,25 @@ Status write_embeddings(const EmbedCall& call, const engine::Request& query, std
 }
 
 Awaitable embed(Exchange& exchange) {
-  EmbedCall call;
-  engine::Request& query = exchange.query;
-  query.status = parse(exchange.request.body, memory_of(exchange).reader, call);
-  if (query.status.ok() && call.inputs.empty() && call.token_inputs.empty()) {
-    co_return refuse_empty(exchange, "inputs");
-  }
-  int64_t characters = 0;
-  if (query.status.ok()) query.status = check_batch(exchange, call.token_inputs.size());
-  if (query.status.ok()) {
-    characters = count_characters(call.inputs);
-    for (const engine::TokenInput& input : call.token_inputs)
-      characters += static_cast<int64_t>(input.ids.size());
-    const Wanted wanted{Purpose::embed, {}};
-    query.status = fill(exchange, call.options, wanted, call.inputs);
-    query.token_inputs = std::move(call.token_inputs);
-  }
-  if (query.status.ok()) co_await exchange.answer();
-  if (query.status.ok()) query.status = write_embeddings(call, query, exchange.response.body);
-  if (query.status.ok()) add_headers(exchange, characters);
-  finish(exchange);
+  return answer_call<EmbedCall>(
+      exchange, "inputs", [](const EmbedCall&) { return Wanted{Purpose::embed, {}}; },
+      write_embeddings);
+}
+
+Status write_similarities(const SimilarityCall&, Exchange& exchange) {
+  return append_similarities(exchange.query, exchange.response.body);
 }
 
 Awaitable similarity(Exchange& exchange) {
-  SimilarityCall call;
-  engine::Request& query = exchange.query;
-  query.status = parse(exchange.request.body, memory_of(exchange).reader, call);
-  if (query.status.ok() && call.inputs.empty()) co_return refuse_empty(exchange, "sentences");
-  int64_t characters = 0;
-  if (query.status.ok()) {
-    characters = count_characters(call.inputs);
-    const Wanted wanted{Purpose::embed, model::InputKind::text};
-    query.status = fill(exchange, call.options, wanted, call.inputs);
-  }
-  if (query.status.ok()) co_await exchange.answer();
-  if (query.status.ok()) query.status = append_similarities(query, exchange.response.body);
-  if (query.status.ok()) add_headers(exchange, characters);
-  finish(exchange);
+  return answer_call<SimilarityCall>(
+      exchange, "sentences",
+      [](const SimilarityCall&) { return Wanted{Purpose::embed, model::InputKind::text}; },
+      write_similarities);
 }
 
 /// The tokenizer of the model that the request names, of the default task's, or of the only one.
 Result<std::shared_ptr<engine::ServedModel>> model_of(Exchange& exchange, std::string_view named) {
-  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, exchange.app.models());
   std::string asked(named);
   if (asked.empty()) asked = exchange.request.query_value("task");
   if (asked.empty()) asked = exchange.app.settings.default_task;
@@ -252,7 +239,6 @@ Awaitable tokenize(Exchange& exchange) {
   status = parse(exchange.request.body, memory_of(exchange).reader, call);
   if (status.ok() && call.inputs.empty()) co_return refuse_empty(exchange, "inputs");
   if (status.ok()) status = write_tokens(exchange, call);
-  finish(exchange);
 }
 
 Status write_texts(Exchange& exchange, const DecodeCall& call) {
@@ -268,16 +254,14 @@ Awaitable decode(Exchange& exchange) {
   status = parse(exchange.request.body, memory_of(exchange).reader, call);
   if (status.ok() && call.ids.empty()) co_return refuse_empty(exchange, "ids");
   if (status.ok()) status = write_texts(exchange, call);
-  finish(exchange);
 }
 
 /// Described is the task that is asked for, the default one, or else the first of all.
 Status write_info(Exchange& exchange) {
-  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, exchange.app.models());
   const auto tasks = repository->tasks();
   if (tasks->empty()) {
-    return unavailable(
-        {.what = "No model is served", .where = {}, .expected = {}, .found = {}, .remedy = {}});
+    return unavailable({.what = "No model is served"});
   }
   std::string asked = exchange.request.query_value("task");
   if (asked.empty()) asked = exchange.app.settings.default_task;
@@ -295,19 +279,11 @@ Status write_info(Exchange& exchange) {
 
 Awaitable info(Exchange& exchange) {
   exchange.query.status = write_info(exchange);
-  finish(exchange);
   co_return;
 }
 
 Awaitable health(Exchange& exchange) {
-  if (!exchange.app.is_ready()) {
-    exchange.query.status = unavailable({.what = "The server is not ready",
-                                         .where = {},
-                                         .expected = {},
-                                         .found = {},
-                                         .remedy = {}});
-    finish(exchange);
-  }
+  exchange.query.status = check_ready(exchange);
   co_return;
 }
 
@@ -320,7 +296,7 @@ Awaitable answer_any(Exchange& exchange) {
   if (status.ok() && shape.has_texts) co_return co_await rerank(exchange);
   if (status.ok() && shape.has_sentences) co_return co_await similarity(exchange);
   if (status.ok()) status = choose(exchange, shape.task, {Purpose::anything, shape.input});
-  if (!status.ok()) co_return finish(exchange);
+  if (!status.ok()) co_return;
   if (task_of(exchange.query).kind == model::TaskKind::embedding)
     co_return co_await embed(exchange);
   co_return co_await predict(exchange);

@@ -17,14 +17,10 @@ CallMemory& memory_of(Exchange& exchange) {
   return mine;
 }
 
-Result<const engine::Repository*> repository_of(const Exchange& exchange) {
-  const engine::Repository* repository = exchange.app.repository.load(std::memory_order_acquire);
-  if (repository) return repository;
-  return unavailable({.what = "The server is not ready yet",
-                      .where = {},
-                      .expected = {},
-                      .found = {},
-                      .remedy = "Ask again when /health answers 200"});
+Status check_ready(const Exchange& exchange) {
+  if (exchange.app.is_ready()) return {};
+  return unavailable({.what = "The server is not ready",
+                      .remedy = "It is starting or about to stop: ask another, or again later"});
 }
 
 std::string parameter(const Exchange& exchange, std::string_view name) {
@@ -35,7 +31,7 @@ std::string parameter(const Exchange& exchange, std::string_view name) {
 }
 
 Status choose(Exchange& exchange, std::string_view named, const Wanted& wanted) {
-  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, repository_of(exchange));
+  TILEWISE_ASSIGN_OR_RETURN(const engine::Repository* repository, exchange.app.models());
   const std::string in_query = named.empty() ? parameter(exchange, "task") : std::string();
   const std::string_view asked = named.empty() ? std::string_view(in_query) : named;
   TILEWISE_ASSIGN_OR_RETURN(
@@ -47,11 +43,7 @@ Status choose(Exchange& exchange, std::string_view named, const Wanted& wanted) 
 
 void aim(Exchange& exchange, engine::Target target) {
   exchange.model = target.model_name;
-  exchange.task.clear();
-  for (const int32_t task : target.tasks) {
-    if (!exchange.task.empty()) exchange.task += ',';
-    exchange.task += target.model->metadata().tasks[static_cast<size_t>(task)].task.name;
-  }
+  engine::join_names(target.model->metadata(), target.tasks, exchange.task);
   exchange.query.model = std::move(target.model);
   exchange.query.tasks = std::move(target.tasks);
 }
@@ -60,7 +52,6 @@ Status check_batch(const Exchange& exchange, size_t inputs) {
   const int32_t most = exchange.app.settings.limits.batch_inputs;
   if (inputs <= static_cast<size_t>(most)) return {};
   return too_large({.what = "The request has more inputs than the server takes",
-                    .where = {},
                     .expected = "at most " + std::to_string(most),
                     .found = std::to_string(inputs),
                     .remedy = "Split it"});

@@ -21,8 +21,8 @@ struct CallMemory final : EndpointMemory {
 };
 CallMemory& memory_of(Exchange& exchange);
 
-/// The models; `unavailable` while there are none yet.
-Result<const engine::Repository*> repository_of(const Exchange& exchange);
+/// Of TEI's /health and SageMaker's /ping: `unavailable` while the server starts or drains.
+Status check_ready(const Exchange& exchange);
 
 /// ?name=, else of X-Amzn-SageMaker-Custom-Attributes ("task=intent;top=3"), which is all that a
 /// client of SageMaker can say beside the body; empty where it is not there.

@@ -10,8 +10,6 @@ namespace {
 Status mixed(const std::string& where) {
   return invalid_argument({.what = "Texts and token ids cannot be mixed in one request",
                            .where = where,
-                           .expected = {},
-                           .found = {},
                            .remedy = "Send them in two requests"});
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "rows/json_type.h"
 #include "rows/repair.h"
 
 namespace tilewise::server {
@@ -15,40 +16,19 @@ constexpr int kMaxDepth = 64;
 /// Memory that a single large body needed is given back above this.
 constexpr size_t kKeptBytes = size_t{256} << 10;
 
-std::string_view name_of(json_type type) {
-  switch (type) {
-    case json_type::array:
-      return "an array";
-    case json_type::object:
-      return "an object";
-    case json_type::number:
-      return "a number";
-    case json_type::string:
-      return "a string";
-    case json_type::boolean:
-      return "true or false";
-    case json_type::null:
-      return "null";
-  }
-  return "something else";
-}
-
 }  // namespace
 
 Status malformed(simdjson::error_code error) {
   return invalid_argument({.what = "The body is not valid JSON",
-                           .where = {},
                            .expected = "one JSON object in UTF-8",
-                           .found = simdjson::error_message(error),
-                           .remedy = {}});
+                           .found = simdjson::error_message(error)});
 }
 
 Status wrong_type(const std::string& where, std::string_view expected, json_type found) {
   return invalid_argument({.what = "A value of the request has the wrong type",
                            .where = where,
                            .expected = std::string(expected),
-                           .found = std::string(name_of(found)),
-                           .remedy = {}});
+                           .found = std::string(rows::name_of(found))});
 }
 
 Status read_string(JsonValue& value, const std::string& where, std::string_view& text) {
@@ -85,8 +65,7 @@ Status read_integer(JsonValue& value, const std::string& where, int64_t least, i
         {.what = "A number of the request is out of range",
          .where = where,
          .expected = expected(),
-         .found = std::string(token.substr(0, token.find_first_of(" \t\r\n,]}"))),
-         .remedy = {}});
+         .found = std::string(token.substr(0, token.find_first_of(" \t\r\n,]}")))});
   }
   number = static_cast<int64_t>(any);
   return {};
@@ -189,19 +168,14 @@ Status JsonReader::open(std::string_view body, simdjson::ondemand::document& doc
   if (type == json_type::object) return {};
   const bool guessed = type == json_type::null || type == json_type::boolean;  // from one letter
   return invalid_argument({.what = "The body is not a JSON object",
-                           .where = {},
-                           .expected = {},
-                           .found = guessed ? std::string() : std::string(name_of(type)),
-                           .remedy = {}});
+                           .found = guessed ? std::string() : std::string(rows::name_of(type))});
 }
 
 Status JsonReader::close(simdjson::ondemand::document& document) {
   if (document.current_location().error() == simdjson::OUT_OF_BOUNDS) return {};
   return invalid_argument({.what = "The body is not valid JSON",
-                           .where = {},
                            .expected = "one JSON object",
-                           .found = "more after it",
-                           .remedy = {}});
+                           .found = "more after it"});
 }
 
 }  // namespace tilewise::server

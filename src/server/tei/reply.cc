@@ -13,11 +13,7 @@ namespace tilewise::server::tei {
 namespace {
 
 Status not_a_number() {
-  return internal_error({.what = "The model's output is not a finite number",
-                         .where = {},
-                         .expected = {},
-                         .found = {},
-                         .remedy = {}});
+  return internal_error({.what = "The model's output is not a finite number"});
 }
 
 bool all_finite(std::span<const float> values) {
@@ -159,8 +155,7 @@ Status make_embedding(std::span<const float> values, int64_t dimensions, bool no
     return invalid_argument({.what = "The embedding has fewer dimensions",
                              .where = "dimensions",
                              .expected = "at most " + std::to_string(width),
-                             .found = std::to_string(dimensions),
-                             .remedy = {}});
+                             .found = std::to_string(dimensions)});
   }
   if (!all_finite(values)) return not_a_number();
   if (dimensions > 0) values = values.first(static_cast<size_t>(dimensions));

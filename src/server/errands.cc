@@ -1,4 +1,4 @@
-#include "server/grpc/errands.h"
+#include "server/errands.h"
 
 #include <system_error>
 #include <utility>

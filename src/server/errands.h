@@ -11,7 +11,8 @@
 
 namespace tilewise::server {
 
-/// Thread-safe. One errand after the other, in their order.
+/// Thread-safe. One errand after the other, in their order. Who adds one sees to it that what it
+/// uses is still there when it runs.
 class Errands {
  public:
   Errands() = default;
