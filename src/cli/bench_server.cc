@@ -1,7 +1,6 @@
 #include "cli/bench_server.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -14,7 +13,9 @@
 #include "cli/bench_workload.h"
 #include "cli/child_server.h"
 #include "cli/cpu_list.h"
+#include "client/http_client.h"
 #include "client/rate_search.h"
+#include "client/scrape.h"
 
 namespace tilewise::cli {
 namespace {
@@ -96,21 +97,14 @@ std::vector<std::string> serve_arguments(const ServerBenchOptions& options, int3
 }
 
 /// The sum over the replicas, from the server's metrics; NaN where they do not say.
-double busy_seconds(const client::Url& url) {
-  constexpr std::string_view kName = "\ntilewise_replica_busy_seconds_total{";
-  const auto answer = client::send_once(
-      url, {fmt::format("GET /metrics HTTP/1.1\r\nHost: {}:{}\r\n\r\n", url.host, url.port)});
+double busy_seconds(const client::Url& server) {
+  constexpr std::string_view kName = "tilewise_replica_busy_seconds_total";
+  client::Url url = server;
+  url.path = "/metrics";
+  const auto answer = client::get(url);
   if (!answer.ok() || answer->status != 200) return kNone;
-  const std::string_view text = answer->body;
-  double sum = kNone;
-  for (size_t at = 0; (at = text.find(kName, at)) != std::string_view::npos; ++at) {
-    const size_t value = text.find("} ", at);
-    double seconds = 0;
-    if (value == std::string_view::npos) break;
-    std::from_chars(text.data() + value + 2, text.data() + text.size(), seconds);
-    sum = (std::isnan(sum) ? 0 : sum) + seconds;
-  }
-  return sum;
+  const auto scrape = client::Scrape::parse(answer->body);
+  return scrape.ok() && !scrape->series(kName).empty() ? scrape->sum(kName) : kNone;
 }
 
 /// Runs loads, and keeps what each of them cost.

@@ -60,10 +60,6 @@ const char* reason_of(StatusCode code) {
 struct Metrics::State {
   State();
 
-  CallSeries& series_of(const CallLabels& labels, bool ok);
-  CallLabels known_labels(const CallLabels& labels);
-  void learn(const Snapshot& snapshot);
-
   FamilyList families;
   CallSeriesTable calls{families};
 
@@ -77,8 +73,6 @@ struct Metrics::State {
   Family<Counter>& swaps;
 
   std::mutex mutex;  // of what follows
-  std::set<std::string, std::less<>> known_models;
-  std::set<std::pair<std::string, std::string>> known_tasks;
   std::set<std::string, std::less<>> swap_labels;
   Utilization utilization;
 };
@@ -118,37 +112,15 @@ Metrics::State::State()
   }
 }
 
-/// The usual way is find() alone.
-CallSeries& Metrics::State::series_of(const CallLabels& labels, bool ok) {
-  if (CallSeries* const known = calls.find(labels)) return *known;
-  if (ok) return calls.obtain(labels);
-  const CallLabels safe = known_labels(labels);
-  if (CallSeries* const known = calls.find(safe)) return *known;
-  return calls.obtain(safe);
-}
-
-/// What of these a client cannot have made up.
-CallLabels Metrics::State::known_labels(const CallLabels& labels) {
-  const std::lock_guard lock(mutex);
-  if (known_tasks.contains({std::string(labels.model), std::string(labels.task)})) return labels;
-  if (known_models.contains(labels.model)) return {labels.protocol, labels.model, {}};
-  return {labels.protocol, {}, {}};
-}
-
-void Metrics::State::learn(const Snapshot& snapshot) {
-  for (const Snapshot::Model& model : snapshot.models) {
-    known_models.insert(model.name);
-    for (const std::string& task : model.tasks) known_tasks.insert({model.name, task});
-  }
-}
-
 Metrics::Metrics() : state_(std::make_unique<State>()) {}
 Metrics::~Metrics() = default;
 
 void Metrics::on_call(const CallReport& report) {
   const StatusCode code = report.status == nullptr ? StatusCode::ok : report.status->code();
   const bool ok = code == StatusCode::ok;
-  CallSeries& series = state_->series_of({report.protocol, report.model, report.task}, ok);
+  const CallLabels labels{report.protocol, report.model, report.task};
+  CallSeries* const known = state_->calls.find(labels);
+  CallSeries& series = known != nullptr ? *known : state_->calls.obtain(labels);
   state_->calls.requests(series, code).Increment();
   if (!ok) {
     series.failure_seconds.Increment(report.total_seconds);
@@ -195,7 +167,6 @@ void Metrics::on_swap(std::string_view model, bool ok) {
 Exposition Metrics::expose(const Snapshot& snapshot) {
   std::vector<prometheus::MetricFamily> gauges;
   const std::lock_guard lock(state_->mutex);
-  state_->learn(snapshot);
   append_snapshot(snapshot, state_->utilization.of(snapshot.now, snapshot.busy_seconds), gauges);
   return {state_->families, std::move(gauges)};
 }

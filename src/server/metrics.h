@@ -18,7 +18,8 @@ class Exposition;
 /// A call that has been answered, well or not.
 struct CallReport {
   std::string_view protocol;  ///< "kserve", "grpc", "tei", "openai", "sagemaker"
-  std::string_view model;     ///< as in Exchange; both may be empty where they are not known
+  /// The repository's names, never what a client sent; empty where they did not become known.
+  std::string_view model;
   std::string_view task;
   const Status* status = nullptr;  ///< null: ok
   int64_t inputs = 0;
@@ -41,7 +42,6 @@ struct Snapshot {
     std::string name;
     std::string version;
     bool is_ready = false;
-    std::vector<std::string> tasks = {};
   };
   std::vector<Model> models = {};
 };

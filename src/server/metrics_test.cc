@@ -110,35 +110,13 @@ TEST(Metrics, EveryRefusalHasAReason) {
   }
 }
 
-TEST(Metrics, ClientsMakeNoLabels) {
+TEST(Metrics, AFailureCountsForItsModelFromTheFirstOn) {
   Metrics metrics;
-  const Status unknown = not_found({.what = "there is no such model"});
-  for (int i = 0; i < 5000; ++i) {
-    const std::string made_up = "made-up-" + std::to_string(i);
-    metrics.on_call(report(made_up, made_up, &unknown));
-    metrics.on_call(report("m", made_up, &unknown));
-  }
-  const std::string text = expose(metrics);
-  EXPECT_EQ(count(text, "made-up"), 0);
-  EXPECT_EQ(value(text, R"(tilewise_requests_total{code="not_found",model="",protocol="kserve",)"
-                        R"(task=""})"),
-            10000);
-}
-
-TEST(Metrics, ASnapshotMakesNamesKnown) {
-  Metrics metrics;
-  expose(metrics, {.models = {{.name = "m", .version = "1", .is_ready = true, .tasks = {"t"}}}});
   const Status overload = overloaded({.what = "full"});
   metrics.on_call(report("m", "t", &overload));
-  metrics.on_call(report("m", "made-up", &overload));
-  const std::string text = expose(metrics);
-  for (const char* task : {"t", ""}) {
-    EXPECT_EQ(value(text, std::string("tilewise_requests_total{code=\"overloaded\",model=\"m\","
-                                      "protocol=\"kserve\",task=\"") +
-                              task + "\"}"),
-              1)
-        << task;
-  }
+  EXPECT_EQ(value(expose(metrics), R"(tilewise_requests_total{code="overloaded",model="m",)"
+                                   R"(protocol="kserve",task="t"})"),
+            1);
 }
 
 TEST(Metrics, LabelSetsAreBounded) {
@@ -186,7 +164,7 @@ TEST(Metrics, ASnapshotIsExposed) {
                     .cache = {.hits = 3, .misses = 4, .entries = 5, .bytes = 600},
                     .is_ready = true,
                     .isa = "amx",
-                    .models = {{.name = "a\"b", .version = "3", .is_ready = false, .tasks = {}}}};
+                    .models = {{.name = "a\"b", .version = "3", .is_ready = false}}};
   expose(metrics, snapshot);
   snapshot.now += std::chrono::seconds(2);
   snapshot.busy_seconds = {1.5, 4};

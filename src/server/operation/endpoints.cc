@@ -48,11 +48,8 @@ Snapshot take_snapshot(const App& app) {
   const engine::Repository* const repository = app.repository.load(std::memory_order_acquire);
   if (repository == nullptr) return snapshot;
   for (const engine::RepositoryEntry& entry : repository->index()) {
-    Snapshot::Model model{.name = entry.name, .version = entry.version, .is_ready = entry.is_ready};
-    if (entry.model != nullptr) {
-      for (const auto& task : entry.model->metadata().tasks) model.tasks.push_back(task.task.name);
-    }
-    snapshot.models.push_back(std::move(model));
+    snapshot.models.push_back(
+        {.name = entry.name, .version = entry.version, .is_ready = entry.is_ready});
   }
   return snapshot;
 }
