@@ -92,6 +92,15 @@ class Job {
   Pipeline pipeline_;  // last, so that it waits for its chunks while the reader is still there
 };
 
+/// What the job does not do so far is refused, never ignored.
+Status check_supported(const Options& options) {
+  const bool uses_catalogs = !options.catalogs.empty() || !options.left_catalogs.empty() ||
+                             !options.right_catalogs.empty();
+  if (!uses_catalogs && options.shard.count == 1 && options.since.empty()) return {};
+  return unsupported({.what = "a batch job takes no catalogues, shards or previous runs",
+                      .remedy = "Leave them out"});
+}
+
 Status check(const Options& options) {
   if (options.rows_per_part >= 1 && options.limit >= 0) return {};
   return invalid_argument(
@@ -105,6 +114,7 @@ Status check(const Options& options) {
 Result<Progress> run(engine::Engine& engine, const Options& options, const OnRejected& on_rejected,
                      const std::function<void(const Progress&)>& on_progress) {
   TILEWISE_RETURN_IF_ERROR(check(options));
+  TILEWISE_RETURN_IF_ERROR(check_supported(options));
   TILEWISE_ASSIGN_OR_RETURN(
       const Question question,
       Question::create(engine, options.tasks, options.predict, options.format));

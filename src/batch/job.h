@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,16 +14,34 @@
 
 namespace tilewise::batch {
 
+/// One of several jobs that share an input: it takes the rows whose key hashes to `index`.
+struct Shard {
+  int32_t index = 0;  ///< from 0
+  int32_t count = 1;
+};
+
 struct Options {
-  std::vector<std::string> inputs;    ///< JSON-lines files, "-" for standard input
+  std::vector<std::string> inputs;    ///< files, directories or globs; "-" for standard input
   std::string output_directory = {};  ///< created when missing
-  bool overwrite = false;  ///< the parts of an earlier job go; else the directory must be empty
+  bool overwrite = false;  ///< an earlier job's output goes; else the same job is resumed
   std::string tasks = {};  ///< "a" or "a,b"
   engine::PredictOptions predict = {};
   rows::OutputOptions format = {};
   int64_t rows_per_part = 100000;
   int64_t limit = 0;                ///< stop after so many input rows; 0: all
   std::function<bool()> stop = {};  ///< asked between chunks: true ends the job as interrupted
+
+  /// Files of records with an id, for inputs of id pairs: one catalogue for both sides, or one a
+  /// side.
+  std::vector<std::string> catalogs = {};
+  std::vector<std::string> left_catalogs = {};
+  std::vector<std::string> right_catalogs = {};
+  bool allow_other_isa = false;  ///< go on, or take scores, where another instruction set was used
+  Shard shard = {};
+  std::string since = {};              ///< output directory of a previous run; "": none
+  int64_t memory_bytes = 512'000'000;  ///< anonymous memory that the process may use at most
+  bool write_scores = true;            ///< DIR/_scores, for later runs with `since`
+  std::optional<double> price = {};    ///< USD an hour of this machine
 };
 
 struct Progress {
