@@ -55,12 +55,63 @@ struct Counters {
   double model_seconds = 0;   ///< forward pass
 };
 
+/// What an answer depends on besides the model, its tasks and the ISA: XXH3-128 of the sequences of
+/// an input. Equal keys mean equal sequences, and so equal raw outputs, bit for bit.
+struct Key {
+  uint64_t low = 0;
+  uint64_t high = 0;
+  bool operator==(const Key&) const = default;
+};
+
+using text::Side;
+
 /// One replica and its scratch memory. Not thread-safe.
 class Worker {
  public:
   /// Answers inputs[i] in outcomes[i] (resized; its memory is reused). A bad input fails alone.
   void predict(std::span<const model::Input* const> inputs, const TaskSet& tasks,
                const PredictOptions& options, std::vector<Outcome>& outcomes);
+
+  // The same in steps, for callers that have encoded a side before or know an answer already:
+  // start(), add() or add_pair() for each input, answer() for those that are known, run(), and then
+  // the answers of all inputs that were added, by their number from 0.
+
+  /// Begins a batch; what the last one left goes, its memory stays. `tasks` read their input alike.
+  void start(const TaskSet& tasks, const PredictOptions& options);
+
+  /// Errors: those of text::InputEncoder::append; nothing is added then.
+  Status add(const model::Input& input);
+
+  /// A pair of sides from encode_side(), whose ids are copied. Errors: invalid_input where the
+  /// tasks read no pairs or may not cut this one enough; nothing is added then.
+  Status add_pair(const Side& left, const Side& right);
+
+  /// Appends the tokens of a side (without special ones) to `ids`, at most `task.max_tokens` of
+  /// them: what add_pair() needs. Returns how many there are in all, for Side::tokens. Errors:
+  /// those of text::render; nothing is appended then. May be called at any time.
+  Result<int64_t> encode_side(const model::Task& task, const model::Content& content,
+                              std::vector<int32_t>& ids);
+
+  /// Inputs of this batch so far.
+  size_t added() const { return truncated_.size(); }
+
+  Key key(size_t input) const;
+
+  /// Whether the input was longer than the tasks take and was cut.
+  bool truncated(size_t input) const { return truncated_[input]; }
+
+  /// Gives the raw outputs that a run on an equal key had; the input does not go through the model.
+  void answer(size_t input, std::span<const float> values);
+
+  /// Everything that has no answer yet goes through the model.
+  void run();
+
+  /// The raw outputs after run(): logits or pooled vectors of all tasks, one task after the other,
+  /// Engine::output_width() floats; the mean of both orders where that was asked for.
+  std::span<const float> values(size_t input) const;
+
+  /// The predictions that follow from values(), one a task (resized; its memory is reused).
+  void fill(size_t input, std::vector<model::Prediction>& predictions) const;
 
   /// Token sequences instead of text, for benchmarks and the token-level API: logits (or
   /// embeddings) of one task, dense.
@@ -81,6 +132,7 @@ class Worker {
   runtime::Replica replica_;
   text::PackedTokens packed_;
   std::vector<int32_t> owners_;  // packed sequence -> input
+  std::vector<bool> truncated_;  // one an input
   std::vector<std::vector<float>> values_;
   std::vector<runtime::TaskOutput> task_outputs_;
   Counters counters_;
@@ -109,6 +161,9 @@ class Engine {
   /// inputs differ in kind or in how they are encoded (template, max_tokens, truncation), since one
   /// pass has one input.
   Result<TaskSet> find_tasks(const std::string& names) const;
+
+  /// Floats of one input's raw outputs: Worker::values().
+  size_t output_width(const TaskSet& tasks) const;
 
   /// Runs `job` on the first replica that is free. The future carries no exception: jobs must not
   /// throw.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,14 @@ struct Kept {
 /// that may be cut would have no token left.
 std::optional<Kept> truncate(int64_t left, int64_t right, int64_t budget,
                              model::Truncation truncation);
+
+/// One side of a pair, encoded, without special tokens.
+struct Side {
+  /// The first of its tokens. Of a side that is longer than its task's max_tokens, so many are
+  /// enough.
+  std::span<const int32_t> ids;
+  int64_t tokens = 0;  ///< how many there are in all: where a pair is cut depends on it
+};
 
 /// What happens to an input that is longer than its task's max_tokens.
 enum class Overlong : uint8_t {
