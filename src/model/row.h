@@ -39,6 +39,7 @@ using Input = std::variant<TextInput, PairInput>;
 struct Row {
   std::string id;
   Input input;
+  bool has_id = false;  ///< the input gave it; else it is the number of the line
 };
 
 struct LabelScore {

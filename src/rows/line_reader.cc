@@ -175,7 +175,7 @@ void LineReader::State::give_out(std::string_view text, Chunk& chunk) {
   if (is_blank(text)) return;
   starts.push_back(chunk.bytes.size());
   chunk.bytes += text;
-  chunk.lines.push_back({text, {paths[file], line}});
+  chunk.lines.push_back({.text = text, .position = {paths[file], line}});
 }
 
 // Moves one whole line from the buffer into the chunk; false when there is none.
@@ -201,7 +201,8 @@ LineReader::LineReader(LineReader&&) noexcept = default;
 LineReader& LineReader::operator=(LineReader&&) noexcept = default;
 LineReader::~LineReader() = default;
 
-Result<LineReader> LineReader::open(std::vector<std::string> paths, std::function<bool()> stop) {
+Result<LineReader> LineReader::open(const std::vector<std::string>& paths,
+                                    std::function<bool()> stop, Hashing) {
   auto state = std::make_unique<State>();
   for (const std::string& path : paths) {
     struct stat info{};
@@ -209,7 +210,7 @@ Result<LineReader> LineReader::open(std::vector<std::string> paths, std::functio
     if (!S_ISREG(info.st_mode)) state->total_bytes = -1;
     if (state->total_bytes >= 0) state->total_bytes += info.st_size;
   }
-  state->paths = std::move(paths);
+  state->paths = paths;
   state->stop = std::move(stop);
   return LineReader(std::move(state));
 }

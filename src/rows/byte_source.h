@@ -1,0 +1,51 @@
+// The bytes of one input as its writer meant them: gzip and zstd are undone, whatever the name of
+// the file.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/status.h"
+
+namespace tilewise::rows {
+
+/// Whether the bytes of inputs are hashed as they are read.
+enum class Hashing : bool { none, sha256 };
+
+/// Streams a file or standard input with bounded memory (for zstd up to the 128 MB window that its
+/// own tools allow). Not thread-safe.
+class ByteSource {
+ public:
+  /// `path` "-" is standard input. Errors: not_found, io_error.
+  static Result<ByteSource> open(const std::string& path, Hashing hashing);
+  ByteSource(ByteSource&&) noexcept;
+  ByteSource& operator=(ByteSource&&) noexcept;
+  ~ByteSource();
+
+  /// Whether read() would return without waiting for a writer; waits for that up to `timeout_ms`.
+  bool is_ready(int timeout_ms) const;
+
+  /// Puts bytes into `buffer` (at least 1 KB long) and says how many. Asks the system once at most,
+  /// so it may give none although more will come: at_end() tells. Errors: io_error; invalid_input
+  /// where compressed data is broken or ends too early, with the offset.
+  Result<size_t> read(std::span<char> buffer);
+
+  bool at_end() const;
+
+  /// Bytes of the file, as stored, that have been read so far.
+  int64_t stored_bytes() const;
+
+  /// SHA-256 of the file, as stored, in lower-case hexadecimal; complete at_end(). Empty without
+  /// hashing.
+  std::string sha256() const;
+
+ private:
+  struct State;
+  explicit ByteSource(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tilewise::rows
