@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "model/content_view.h"
 #include "model/row.h"
 #include "model/task.h"
 #include "text/tokenizer.h"
@@ -31,6 +32,8 @@ struct PackedTokens {
 /// Errors: invalid_input for a record where the task has no template, or that has none of the
 /// template's fields.
 Status render(const model::InputTemplate& record_template, const model::Content& content,
+              std::string& out);
+Status render(const model::InputTemplate& record_template, const model::ContentView& content,
               std::string& out);
 
 /// How many tokens of each side stay.
@@ -81,6 +84,12 @@ class InputEncoder {
   /// special tokens.
   Status append(const model::Task& task, const model::Input& input, PackedTokens& out,
                 const EncodeOptions& options = {});
+
+  /// Appends the tokens of a side (without special ones) to `ids`, at most `task.max_tokens` of
+  /// them. Returns how many there are in all, for Side::tokens. Errors: those of render(); nothing
+  /// is appended then.
+  Result<int64_t> encode_side(const model::Task& task, const model::ContentView& content,
+                              std::vector<int32_t>& ids);
 
  private:
   Status encode(const model::Task& task, const model::Content& content, std::vector<int32_t>& ids);

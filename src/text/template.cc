@@ -8,32 +8,35 @@ namespace {
 
 /// nullptr when the record does not have the field; of several with one name the last counts, as in
 /// a JSON object.
-const std::string* find_field(const model::Record& record, const std::string& name) {
-  const auto last = std::find_if(record.fields.rbegin(), record.fields.rend(),
+template <class Fields>
+auto find_field(const Fields& fields, const std::string& name) {
+  const auto last = std::find_if(fields.rbegin(), fields.rend(),
                                  [&](const auto& field) { return field.name == name; });
-  return last == record.fields.rend() ? nullptr : &last->value;
+  return last == fields.rend() ? nullptr : &last->value;
 }
 
 template <class Fields>
 std::string names_of(const Fields& fields) {
   std::string names;
-  for (const auto& field : fields) names += (names.empty() ? "" : ", ") + field.name;
+  for (const auto& field : fields) names.append(names.empty() ? "" : ", ").append(field.name);
   return names.empty() ? "no fields" : names;
 }
 
-Status render_record(const model::InputTemplate& record_template, const model::Record& record,
+/// `fields`: of model::Record, or a model::RecordView.
+template <class Fields>
+Status render_record(const model::InputTemplate& record_template, const Fields& fields,
                      std::string& out) {
   if (record_template.fields.empty()) {
     return invalid_input({.what = "The task has no template for records",
                           .where = {},
                           .expected = "plain text",
-                          .found = "a record with " + names_of(record.fields),
+                          .found = "a record with " + names_of(fields),
                           .remedy = "give the text itself, or add a template to tasks.json"});
   }
   bool any = false;
   bool first = true;
   for (const model::InputTemplate::Field& field : record_template.fields) {
-    const std::string* value = find_field(record, field.name);
+    const auto* value = find_field(fields, field.name);
     any |= value != nullptr;
     if (value == nullptr || value->empty()) continue;
     if (!first) out += record_template.separator;
@@ -45,7 +48,7 @@ Status render_record(const model::InputTemplate& record_template, const model::R
   return invalid_input({.what = "The record has none of the fields that the task reads",
                         .where = {},
                         .expected = "at least one of " + names_of(record_template.fields),
-                        .found = names_of(record.fields),
+                        .found = names_of(fields),
                         .remedy = {}});
 }
 
@@ -57,7 +60,16 @@ Status render(const model::InputTemplate& record_template, const model::Content&
     out += *text;
     return {};
   }
-  return render_record(record_template, std::get<model::Record>(content), out);
+  return render_record(record_template, std::get<model::Record>(content).fields, out);
+}
+
+Status render(const model::InputTemplate& record_template, const model::ContentView& content,
+              std::string& out) {
+  if (const auto* text = std::get_if<std::string_view>(&content)) {
+    out += *text;
+    return {};
+  }
+  return render_record(record_template, std::get<model::RecordView>(content), out);
 }
 
 }  // namespace tilewise::text
