@@ -96,8 +96,11 @@ class Job {
 Status check_supported(const Options& options) {
   const bool uses_catalogs = !options.catalogs.empty() || !options.left_catalogs.empty() ||
                              !options.right_catalogs.empty();
-  if (!uses_catalogs && options.shard.count == 1 && options.since.empty()) return {};
-  return unsupported({.what = "a batch job takes no catalogues, shards or previous runs",
+  if (!uses_catalogs && options.shard.count == 1 && options.since.empty() &&
+      !options.input_format && options.compression == rows::Compression::none) {
+    return {};
+  }
+  return unsupported({.what = "a batch job takes no catalogues, formats, shards or previous runs",
                       .remedy = "Leave them out"});
 }
 

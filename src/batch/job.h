@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "engine/engine.h"
+#include "rows/format.h"
 #include "rows/writer.h"
 
 namespace tilewise::batch {
@@ -23,6 +24,8 @@ struct Shard {
 struct Options {
   std::vector<std::string> inputs;    ///< files, directories or globs; "-" for standard input
   std::string output_directory = {};  ///< created when missing
+  std::optional<rows::Format> input_format = {};            ///< else by the files' extensions
+  rows::Compression compression = rows::Compression::none;  ///< of the answers
   bool overwrite = false;  ///< an earlier job's output goes; else the same job is resumed
   std::string tasks = {};  ///< "a" or "a,b"
   engine::PredictOptions predict = {};

@@ -24,6 +24,7 @@ class JsonWriter {
   JsonWriter& float32(float value);  ///< the shortest text that reads back equal
   JsonWriter& boolean(bool value) { return raw(value ? "true" : "false"); }
   JsonWriter& null() { return raw("null"); }
+  JsonWriter& json(std::string_view text) { return raw(text); }  ///< a value that is JSON already
 
   const std::string& text() const { return text_; }
 
