@@ -19,7 +19,7 @@ class MappedIndex {
   /// io_error.
   static Result<MappedIndex> create(const std::string& directory, uint64_t entries);
 
-  /// The first position that was inserted with `hash` and for which `is_it(position)` holds.
+  /// The position that was inserted with `hash` and for which `is_it(position)` holds.
   template <class IsIt>
   std::optional<uint64_t> find(uint64_t hash, IsIt&& is_it) const;
 
@@ -28,6 +28,9 @@ class MappedIndex {
   Status insert(uint64_t hash, uint64_t position);
 
   uint64_t size() const { return size_; }
+
+  /// Of the file.
+  size_t bytes() const { return table_.bytes().size(); }
 
   void expect_random_reads() { table_.expect_random_reads(); }
 
@@ -40,11 +43,16 @@ class MappedIndex {
   MappedIndex(std::string directory, TemporaryMap table)
       : directory_(std::move(directory)), table_(std::move(table)) {}
   static Result<TemporaryMap> create_table(const std::string& directory, uint64_t slots);
+  static void put(const Slot& entry, std::span<Slot> table);
+  Status grow();
+
   std::span<const Slot> slots() const {
     return {reinterpret_cast<const Slot*>(table_.bytes().data()),
             table_.bytes().size() / sizeof(Slot)};
   }
-  Status grow();
+  static std::span<Slot> slots_of(TemporaryMap& table) {
+    return {reinterpret_cast<Slot*>(table.bytes().data()), table.bytes().size() / sizeof(Slot)};
+  }
 
   std::string directory_;
   TemporaryMap table_;  // a power of two of slots, at most three quarters of them taken

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -56,13 +57,17 @@ class RecordStore {
   /// XXH3-128 over the ids and token ids of all records in their order, in hexadecimal digits.
   const std::string& content_hash() const { return content_hash_; }
   /// Bytes of the temporary files.
-  size_t bytes() const;
+  size_t bytes() const { return data_.bytes().size() + index_.bytes(); }
 
  private:
   friend class RecordStoreBuilder;
+  RecordStore(TemporaryMap data, MappedIndex index, size_t token_bytes)
+      : data_(std::move(data)), index_(std::move(index)), token_bytes_(token_bytes) {}
+  std::optional<uint64_t> locate(std::string_view id, uint64_t hash) const;
 
-  TemporaryMap data_;  // records end to end; see record_store.cc
-  MappedIndex index_;  // hash of the id -> offset in data_
+  TemporaryMap data_;   // records end to end; see record_store.cc
+  MappedIndex index_;   // hash of the id -> offset in data_
+  size_t token_bytes_;  // of a token id: 2 or 4
   std::vector<rows::ReadInput> inputs_;
   std::string content_hash_;
 };

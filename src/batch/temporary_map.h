@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "base/open_regular.h"
 #include "base/status.h"
@@ -35,6 +36,7 @@ class TemporaryMap {
  private:
   TemporaryMap(std::string directory, Descriptor file)
       : directory_(std::move(directory)), file_(std::move(file)) {}
+  Status map(size_t size);
 
   std::string directory_;
   Descriptor file_;
