@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Optional, Union
+from typing import TYPE_CHECKING
 
 from tilewise import _core
 
 if TYPE_CHECKING:
-    Path = Union[str, os.PathLike[str]]
+    Path = str | os.PathLike[str]
 
 __all__ = ["compile"]
 
 
-def compile(folder: Path, output: Path, *, precision: str = "bf16", backbone: Optional[Path] = None) -> None:
+def compile(folder: Path, output: Path, *, precision: str = "bf16", backbone: Path | None = None) -> None:
     """Compiles a checkpoint into the artifact `output`, which appears whole or not at all.
 
     Equal input gives equal bytes, on every machine.

@@ -82,5 +82,5 @@ class InternalError(Error, RuntimeError):
 
 def row_error(row: int, rows: int, message: str, parts: dict[str, str]) -> RowError:
     """The exception of row `row`, the first of `rows` without an answer."""
-    others = "" if rows == 1 else f' Of the rows, {rows} have no answer; errors="null" goes on without them.'
-    return RowError(message + others, row=row, rows=rows, **parts)
+    others = "" if rows == 1 else f' In all, {rows} have no answer; errors="null" goes on without them.'
+    return RowError(f"At row {row}: {message}{others}", row=row, rows=rows, **parts)

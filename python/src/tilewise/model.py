@@ -6,7 +6,7 @@ import os
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Optional, Union
+from typing import TYPE_CHECKING, Any, Literal
 
 from tilewise import _core, answers, inputs
 from tilewise.errors import InvalidArgumentError, UnknownNameError
@@ -14,7 +14,7 @@ from tilewise.errors import InvalidArgumentError, UnknownNameError
 if TYPE_CHECKING:
     import pyarrow
 
-    Path = Union[str, os.PathLike[str]]
+    Path = str | os.PathLike[str]
     Errors = Literal["raise", "null"]
 
 __all__ = ["Model", "Task", "open"]
@@ -33,7 +33,7 @@ class Task:
 
 
 def open(
-    path: Path, *, replicas: int = 0, isa: Optional[str] = None, cores_per_replica: int = 1, pin: bool = True
+    path: Path, *, replicas: int = 0, isa: str | None = None, cores_per_replica: int = 1, pin: bool = True
 ) -> Model:
     """Opens an artifact, which takes milliseconds: `tilewise.open("model.tw")`. See `Model`."""
     return Model(path, replicas=replicas, isa=isa, cores_per_replica=cores_per_replica, pin=pin)
@@ -63,13 +63,13 @@ class Model:
         path: Path,
         *,
         replicas: int = 0,
-        isa: Optional[str] = None,
+        isa: str | None = None,
         cores_per_replica: int = 1,
         pin: bool = True,
     ) -> None:
         self._path = os.path.abspath(os.fspath(path))
         self._options = {"replicas": replicas, "isa": isa, "cores_per_replica": cores_per_replica, "pin": pin}
-        self._core: Optional[_core.Model] = _core.Model(os.fspath(path), isa or "", replicas, cores_per_replica, pin)
+        self._core: _core.Model | None = _core.Model(os.fspath(path), isa or "", replicas, cores_per_replica, pin)
         self._tasks = {
             name: Task(name, kind, taken, tuple(labels), max_tokens, outputs)
             for name, kind, taken, labels, max_tokens, outputs in self._core.tasks
@@ -104,7 +104,7 @@ class Model:
         top: int = 1,
         logits: bool = False,
         both_orders: bool = False,
-        threshold: Optional[float] = None,
+        threshold: float | None = None,
         errors: Errors = "raise",
     ) -> Any:
         """Everything that `task` says about each text (or pair: `texts` are then the left sides).
@@ -134,7 +134,7 @@ class Model:
             RowError: a row cannot be answered, for example a record without any of the template's fields.
         """
         options = _Options(top, logits, both_orders, threshold, errors)
-        return self._ask(task, texts, right, options).in_shape()
+        return self._ask(task, texts, right, options=options).in_shape()
 
     def score(
         self,
@@ -157,32 +157,32 @@ class Model:
             )
         if right is None:
             raise InvalidArgumentError(f"A score is of pairs (at {task}). Call predict() for single texts.")
-        return self._ask(task, left, right, _Options(both_orders=both_orders, errors=errors)).scores_in_shape()
+        options = _Options(both_orders=both_orders, errors=errors)
+        return self._ask(task, left, right, options=options).scores_in_shape()
 
     def predict_arrow(
         self,
         task: str,
         table_or_batch: Any,
         *,
-        text: Optional[str] = None,
-        left: Optional[str] = None,
-        right: Optional[str] = None,
-        id: Optional[str] = None,
+        text: str | None = None,
+        left: str | None = None,
+        right: str | None = None,
+        id: str | None = None,
         top: int = 1,
         logits: bool = False,
         both_orders: bool = False,
-        threshold: Optional[float] = None,
+        threshold: float | None = None,
         errors: Errors = "null",
-    ) -> Union[pyarrow.RecordBatch, pyarrow.Table]:
+    ) -> pyarrow.RecordBatch | pyarrow.Table:
         """Answers the rows of a table; its strings are read where they lie.
 
         Args:
             table_or_batch: a pyarrow.RecordBatch or Table, or what has `__arrow_c_array__` or `__arrow_c_stream__`.
-            text, left, right: where the inputs are: a column of strings or structs (a struct is a record, and its nulls
-                are missing fields), or else a prefix: of "left_", the columns left_title and left_brand are the
-                record's fields title and brand. Numbers, bools and dates become text as Arrow's cast writes them. By
-                default `text` for a task of single texts; and for pairs the columns `left` and `right`, or else the
-                prefixes "left_" and "right_", or "left." and "right.".
+            text, left, right: where the inputs are, by default "text", or "left" and "right": a column of strings or
+                structs (a struct is a record, and its nulls are missing fields), or else a prefix: of "left", "left_" or
+                "left.", the columns left_title and left_brand, or left.title and left.brand, are the record's fields
+                title and brand. Numbers, bools and dates become text as Arrow's cast writes them.
             id: a column to have in the result, too.
             errors: "null": a row without an answer has nulls, and the reason in `error`; or "raise" a RowError.
 
@@ -193,18 +193,13 @@ class Model:
         Raises:
             As predict(); UnknownNameError for a column that is not there.
         """
-        description = self._task(task)
         table = inputs.as_table(table_or_batch)
-        if description.input == "text":
-            sides = [inputs.column(table, text, ["text"], "text")]
+        if self._task(task).input == "text":
+            sides = [inputs.column(table, text or "text")]
         else:
-            sides = [
-                inputs.column(table, left, ["left", "left_", "left."], "left"),
-                inputs.column(table, right, ["right", "right_", "right."], "right"),
-            ]
-        options = _Options(top, logits, both_orders, threshold, errors)
-        answered = self._ask(task, *sides, options=options).arrow(batch=inputs.is_batch(table))
-        return answered if id is None else answers.with_id(answered, table, id)
+            sides = [inputs.column(table, left or "left"), inputs.column(table, right or "right")]
+        answered = self._ask(task, *sides, options=_Options(top, logits, both_orders, threshold, errors)).arrow()
+        return answered if id is None else inputs.with_column(table, id, answered)
 
     def answer_schema(self, task: str, *, top: int = 1, logits: bool = False) -> pyarrow.Schema:
         """The columns of predict_arrow()'s answers, without an id.
@@ -215,7 +210,7 @@ class Model:
         (fixed-size list of float32). Then `logits` (fixed-size list of float32) if asked for, `truncated` (bool), and
         `error` (string; null where the row has an answer).
         """
-        return answers.schema(self._task(task), top=top, logits=logits)
+        return answers.Form(self._task(task), top=top, logits=logits).schema()
 
     def close(self) -> None:
         """Ends the threads, after the calls that run. Any later call raises InvalidArgumentError."""
@@ -241,16 +236,10 @@ class Model:
 
     def _task(self, name: str) -> Task:
         if name not in self._tasks:
-            raise UnknownNameError(
-                f"The model has no such task (at {name}; expected {', '.join(self._tasks)}).",
-                what="The model has no such task",
-                where=str(name),
-                expected=", ".join(self._tasks),
-            )
+            raise UnknownNameError(f"The model has no such task (at {name}; expected {', '.join(self._tasks)}).")
         return self._tasks[name]
 
-    def _ask(self, name: str, left: Any, right: Any = None, options: Optional[_Options] = None) -> answers.Answered:
-        options = options or _Options()
+    def _ask(self, name: str, left: Any, right: Any = None, *, options: _Options) -> answers.Answered:
         options.check()
         task = self._task(name)
         core = self._opened()
@@ -266,9 +255,8 @@ class Model:
             )
             for part in parts
         ]
-        return answers.Answered(
-            task, shape, answered, top=options.top, logits=options.logits, raises=options.errors == "raise"
-        )
+        form = answers.Form(task, top=options.top, logits=options.logits)
+        return answers.Answered(form, shape, answered, raises=options.errors == "raise")
 
 
 @dataclass(frozen=True)
@@ -276,12 +264,14 @@ class _Options:
     top: int = 1
     logits: bool = False
     both_orders: bool = False
-    threshold: Optional[float] = None
+    threshold: float | None = None
     errors: Errors = "raise"
 
     def check(self) -> None:
         if self.errors not in ("raise", "null"):
-            raise InvalidArgumentError(f'An option has a wrong value (at errors; expected "raise" or "null"; found {self.errors!r}).')
+            raise InvalidArgumentError(
+                f'An option has a wrong value (at errors; expected "raise" or "null"; found {self.errors!r}).'
+            )
 
 
 def _reopen(path: str, options: dict[str, Any]) -> Model:
