@@ -182,7 +182,8 @@ std::vector<size_t> shuffled(size_t count, uint64_t seed) {
 Result<std::vector<model::Input>> read_inputs(const std::vector<std::string>& paths,
                                               int64_t limit) {
   constexpr size_t kRowsAtATime = 256;
-  TILEWISE_ASSIGN_OR_RETURN(rows::LineReader reader, rows::LineReader::open(paths));
+  TILEWISE_ASSIGN_OR_RETURN(rows::LineReader reader,
+                            rows::LineReader::open(paths, {}, rows::Hashing::none));
   rows::RowParser parser;
   rows::LineReader::Chunk chunk;
   std::vector<model::Input> inputs;
@@ -192,7 +193,7 @@ Result<std::vector<model::Input>> read_inputs(const std::vector<std::string>& pa
     for (const auto& line : chunk.lines) {
       if (is_full()) break;
       model::Row row;
-      TILEWISE_RETURN_IF_ERROR(parser.parse(line.text, line.position, row));
+      TILEWISE_RETURN_IF_ERROR(parser.parse(line, row));
       if (!inputs.empty() && inputs.front().index() != row.input.index()) {
         return invalid_input(
             {.what = "texts and pairs cannot be mixed", .where = rows::describe(line.position)});

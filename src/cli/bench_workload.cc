@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "rows/reader.h"
+#include "rows/writer.h"
 #include "text/input.h"
 
 namespace tilewise::cli {
@@ -52,11 +53,15 @@ class RowCounter {
 Status add_row(const rows::LineReader::Line& line, rows::RowParser& parser, RowCounter& counter,
                bool keep_inputs, Workload& workload, std::string& bytes) {
   model::Row row;
-  TILEWISE_RETURN_IF_ERROR(parser.parse(line.text, line.position, row));
+  TILEWISE_RETURN_IF_ERROR(parser.parse(line, row));
   TILEWISE_ASSIGN_OR_RETURN(const Flops flops, counter.count(row.input));
   workload.flops += flops;
   ++workload.rows;
-  bytes.append(line.text) += '\n';
+  if (line.columns == nullptr) {
+    bytes.append(line.text) += '\n';
+  } else {
+    rows::append_row(row, bytes);
+  }
   if (keep_inputs) {
     workload.inputs.push_back(std::move(row.input));
     workload.input_flops.push_back(flops);
@@ -111,7 +116,8 @@ Result<Workload> load_workload(const engine::Engine& engine, const BenchQuestion
   const artifact::Metadata& metadata = engine.metadata();
   TILEWISE_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
                             text::Tokenizer::open(engine.artifact().find("tokenizer")->data));
-  TILEWISE_ASSIGN_OR_RETURN(rows::LineReader reader, rows::LineReader::open(paths));
+  TILEWISE_ASSIGN_OR_RETURN(rows::LineReader reader,
+                            rows::LineReader::open(paths, {}, rows::Hashing::none));
   TILEWISE_ASSIGN_OR_RETURN(MemoryFile file, MemoryFile::create());
   Workload workload{.file = std::move(file)};
   rows::RowParser parser(metadata.tasks[question.set.front()].task.input);

@@ -73,7 +73,8 @@ Result<CalibrateFlag> parse_calibrate(const std::string& text) {
 Result<CalibrationRows> read_calibration(const CalibrateFlag& flag, const model::Model& model) {
   TILEWISE_ASSIGN_OR_RETURN(const model::Task* task, find_task(flag, model));
   TILEWISE_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(flag.path));
-  TILEWISE_ASSIGN_OR_RETURN(rows::LineReader reader, rows::LineReader::open({flag.path}));
+  TILEWISE_ASSIGN_OR_RETURN(rows::LineReader reader,
+                            rows::LineReader::open({flag.path}, {}, rows::Hashing::none));
   CalibrationRows result;
   result.calibration.task = flag.task;
   result.calibration.sha256 = sha256_hex(file.bytes());
@@ -87,7 +88,7 @@ Result<CalibrationRows> read_calibration(const CalibrateFlag& flag, const model:
     for (const rows::LineReader::Line& line : chunk.lines) {
       model::Row row;
       ++result.lines;
-      Status status = parser.parse(line.text, line.position, row);
+      Status status = parser.parse(line, row);
       if (status.ok()) {
         sample.add(std::move(row.input));
       } else if (result.rejected++ == 0) {

@@ -1,10 +1,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <utility>
 
-#include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,41 +18,15 @@ constexpr size_t kKeptBytes = size_t{4} << 20;  // after a long line, more than 
 constexpr int kStopPollMs = 100;  // a reader that waits looks so often whether it should stop
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-bool is_standard_input(const std::string& path) { return path == "-"; }
-
 Status check_readable(const std::string& path, struct stat& info) {
-  if (is_standard_input(path)) {
+  if (path == "-") {
     if (fstat(STDIN_FILENO, &info) == 0) return {};
     return io_error({.what = "cannot read standard input", .found = errno_text(errno)});
   }
-  if (stat(path.c_str(), &info) != 0) {
-    Problem problem{.what = "cannot open the input", .where = path, .found = errno_text(errno)};
-    return errno == ENOENT || errno == ENOTDIR ? not_found(std::move(problem))
-                                               : io_error(std::move(problem));
-  }
-  if (S_ISDIR(info.st_mode)) {
-    return invalid_input({.what = "the input is a directory",
-                          .where = path,
-                          .expected = "a file of JSON lines",
-                          .remedy = "Name the files in it, one --input each"});
-  }
-  if (access(path.c_str(), R_OK) != 0) {
-    return io_error({.what = "cannot open the input", .where = path, .found = errno_text(errno)});
-  }
-  return {};
-}
-
-/// The usual mistake is named: these files are refused line by line otherwise.
-Status check_start(const std::string& path, std::string_view start) {
-  const char* compression = start.starts_with("\x1F\x8B")           ? "gzip"
-                            : start.starts_with("\x28\xB5\x2F\xFD") ? "zstd"
-                                                                    : nullptr;
-  if (compression == nullptr) return {};
-  return unsupported({.what = "compressed input is not read yet",
-                      .where = path,
-                      .expected = "JSON lines",
-                      .found = std::string(compression) + " data",
-                      .remedy = "Decompress it first, or pipe it into standard input"});
+  if (stat(path.c_str(), &info) == 0 && access(path.c_str(), R_OK) == 0) return {};
+  Problem problem{.what = "cannot open the input", .where = path, .found = errno_text(errno)};
+  return errno == ENOENT || errno == ENOTDIR ? not_found(std::move(problem))
+                                             : io_error(std::move(problem));
 }
 
 bool is_blank(std::string_view line) {
@@ -63,66 +36,66 @@ bool is_blank(std::string_view line) {
 }  // namespace
 
 struct LineReader::State {
-  std::vector<std::string> paths;
+  std::vector<InputFile> files;
   std::function<bool()> stop;
+  Hashing hashing = Hashing::none;
+  size_t max_line_bytes = kMaxLineBytes;
 
   size_t file = 0;  // index of the open one, or of the next to open
-  int descriptor = -1;
-  bool regular = false;  // reads never wait
-  bool at_start = true;  // of the file: a byte order mark may come
-  int64_t line = 0;      // number of the last line
+  std::optional<ByteSource> source;
+  bool at_start = true;               // of the file: a byte order mark may come
+  int64_t line = 0;                   // number of the last line
+  std::deque<CsvHeader> headers;      // lines point to them
+  const CsvHeader* header = nullptr;  // of the open file of CSV, once it is read
+  std::optional<CsvScanner> scanner;  // for a file of CSV
 
   std::vector<char> buffer;  // bytes [begin, end) are read and not yet given out
   size_t begin = 0, end = 0;
-  size_t scanned = 0;  // no line end in [begin, scanned)
+  size_t scanned = 0;  // no line end in [begin, scanned); of JSON
 
-  int64_t total_bytes = 0;  // negative: unknown
-  int64_t read_bytes = 0;
-  std::vector<size_t> starts;  // of the chunk's lines, in its bytes
+  std::vector<ReadInput> inputs;  // read to their end
+  int64_t total_bytes = 0;        // negative: unknown
+  int64_t finished_bytes = 0;     // of `inputs`
+  std::vector<size_t> starts;     // of the chunk's lines, in its bytes
 
-  ~State() { close_file(); }
-
-  const std::string& path() const { return paths[file]; }
-  bool at_end() const { return file == paths.size(); }
+  bool at_end() const { return file == files.size(); }
   bool asked_to_stop() const { return stop && stop(); }
-
-  void close_file() {
-    if (descriptor > STDIN_FILENO) ::close(descriptor);
-    descriptor = -1;
-  }
+  bool is_csv() const { return scanner.has_value(); }
+  size_t kept_bytes() const { return max_line_bytes + 2; }  // with the CR still too long
 
   Status open_file();
-  bool input_is_ready(int timeout_ms) const;
-  Status read_block();
-  void finish_file(Chunk& chunk);
+  void finish_file();
   void make_room();
-  bool take_line(Chunk& chunk);
-  void give_out(std::string_view text, Chunk& chunk);
+  Status read_block();
+  bool pass_over_mark();
+  std::optional<size_t> find_line_end();
+  bool take_line(std::string_view& text);
+  Status use_line(std::string_view text, Chunk& chunk);
+  Status take_header(std::string_view text);
 };
 
 Status LineReader::State::open_file() {
-  descriptor =
-      is_standard_input(path()) ? STDIN_FILENO : ::open(path().c_str(), O_RDONLY | O_CLOEXEC);
-  struct stat info{};
-  if (descriptor < 0 || fstat(descriptor, &info) != 0) {
-    return io_error({.what = "cannot open the input", .where = path(), .found = errno_text(errno)});
-  }
-  regular = S_ISREG(info.st_mode);
+  TILEWISE_ASSIGN_OR_RETURN(source, ByteSource::open(files[file].path, hashing));
   at_start = true;
   line = 0;
+  if (files[file].format != Format::json_lines)
+    scanner.emplace(delimiter_of(files[file].format), kept_bytes() - 1);
   return {};
 }
 
-bool LineReader::State::input_is_ready(int timeout_ms) const {
-  if (regular) return true;
-  pollfd request{.fd = descriptor, .events = POLLIN, .revents = 0};
-  const int ready = poll(&request, 1, timeout_ms);
-  return ready > 0 || (ready < 0 && errno != EINTR);  // other errors: read() names them
+void LineReader::State::finish_file() {
+  inputs.push_back({files[file].path, source->stored_bytes(), source->sha256()});
+  finished_bytes += inputs.back().bytes;
+  source.reset();
+  scanner.reset();
+  header = nullptr;
+  begin = end = scanned = 0;
+  ++file;
 }
 
 // Room for a block behind `end`. Of a line that is already too long only its beginning stays.
 void LineReader::State::make_room() {
-  if (end - begin > kMaxLineBytes) end = scanned = begin + kMaxLineBytes + 1;
+  if (end - begin > kept_bytes()) end = scanned = begin + kept_bytes();
   if (begin > 0) {
     std::memmove(buffer.data(), buffer.data() + begin, end - begin);
     scanned -= begin;
@@ -136,64 +109,72 @@ void LineReader::State::make_room() {
   }
 }
 
-// Appends a block to the buffer. At the end of the file it closes it.
+// Appends up to a block to the buffer.
 Status LineReader::State::read_block() {
   make_room();
-  const ssize_t count = ::read(descriptor, buffer.data() + end, kBlockBytes);
-  if (count < 0) {
-    if (errno == EINTR) return {};  // the caller asks again, or stops
-    const std::string where = is_standard_input(path()) ? "standard input" : path();
-    return io_error({.what = "cannot read the input", .where = where, .found = errno_text(errno)});
-  }
-  if (count == 0) {
-    close_file();
-    return {};
-  }
-  end += static_cast<size_t>(count);
-  read_bytes += count;
-  if (at_start && end - begin >= kByteOrderMark.size()) {
-    at_start = false;
-    const std::string_view start(buffer.data() + begin, end - begin);
-    TILEWISE_RETURN_IF_ERROR(check_start(path(), start));
-    if (start.starts_with(kByteOrderMark)) begin = scanned = begin + kByteOrderMark.size();
-  }
+  TILEWISE_ASSIGN_OR_RETURN(const size_t count, source->read({buffer.data() + end, kBlockBytes}));
+  end += count;
   return {};
 }
 
-// The last line may lack its line end.
-void LineReader::State::finish_file(Chunk& chunk) {
-  if (begin < end) {
-    ++line;
-    give_out({buffer.data() + begin, end - begin}, chunk);
-  }
-  begin = end = scanned = 0;
-  ++file;
-}
-
-void LineReader::State::give_out(std::string_view text, Chunk& chunk) {
-  if (text.ends_with('\r')) text.remove_suffix(1);
-  if (is_blank(text)) return;
-  starts.push_back(chunk.bytes.size());
-  chunk.bytes += text;
-  chunk.lines.push_back({.text = text, .position = {paths[file], line}});
-}
-
-// Moves one whole line from the buffer into the chunk; false when there is none.
-bool LineReader::State::take_line(Chunk& chunk) {
-  const char* found =
-      scanned < end
-          ? static_cast<const char*>(std::memchr(buffer.data() + scanned, '\n', end - scanned))
-          : nullptr;
-  if (found == nullptr) {
-    scanned = end;
+// False while it cannot be told whether there is one.
+bool LineReader::State::pass_over_mark() {
+  const std::string_view start(buffer.data() + begin, std::min(end - begin, kByteOrderMark.size()));
+  if (start == kByteOrderMark) {
+    begin = scanned = begin + start.size();
+  } else if (kByteOrderMark.starts_with(start) && !source->at_end()) {
     return false;
   }
-  const auto line_end = static_cast<size_t>(found - buffer.data());
-  ++line;
   at_start = false;
-  give_out({buffer.data() + begin, line_end - begin}, chunk);
-  begin = scanned = line_end + 1;
   return true;
+}
+
+// The offset of the line's end from its beginning.
+std::optional<size_t> LineReader::State::find_line_end() {
+  const bool is_last = source->at_end();
+  if (is_csv()) return scanner->find_end({buffer.data() + begin, end - begin}, is_last);
+  const void* found = std::memchr(buffer.data() + scanned, '\n', end - scanned);
+  if (found != nullptr) return static_cast<const char*>(found) - (buffer.data() + begin);
+  scanned = end;
+  if (is_last) return end - begin;
+  return std::nullopt;
+}
+
+// The next whole line; it stays in the buffer until a block is read. False when there is none.
+bool LineReader::State::take_line(std::string_view& text) {
+  if (at_start && !pass_over_mark()) return false;
+  if (begin == end) return false;
+  const std::optional<size_t> length = find_line_end();
+  if (!length) return false;
+  text = {buffer.data() + begin, *length};
+  begin = scanned = std::min(begin + *length + 1, end);  // the last line may lack its line end
+  ++line;
+  return true;
+}
+
+// A line goes into the chunk, unless it is empty or a header.
+Status LineReader::State::use_line(std::string_view text, Chunk& chunk) {
+  const int64_t number = line;
+  if (is_csv()) line += std::count(text.begin(), text.end(), '\n');
+  if (text.ends_with('\r')) text.remove_suffix(1);
+  if (is_csv() ? text.empty() : is_blank(text)) return {};
+  if (is_csv() && header == nullptr) return take_header(text);
+  text = text.substr(0, max_line_bytes + 1);  // the same however the bytes came
+  starts.push_back(chunk.bytes.size());
+  chunk.bytes += text;
+  chunk.lines.push_back({text, {files[file].path, number}, header, max_line_bytes});
+  return {};
+}
+
+Status LineReader::State::take_header(std::string_view text) {
+  auto parsed = CsvHeader::parse(text, files[file].format);
+  if (parsed.ok()) {
+    header = &headers.emplace_back(*std::move(parsed));
+    return {};
+  }
+  Problem problem = parsed.status().problem();
+  problem.where = describe(Position{files[file].path, line});
+  return {parsed.status().code(), std::move(problem)};
 }
 
 LineReader::LineReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -201,18 +182,26 @@ LineReader::LineReader(LineReader&&) noexcept = default;
 LineReader& LineReader::operator=(LineReader&&) noexcept = default;
 LineReader::~LineReader() = default;
 
-Result<LineReader> LineReader::open(const std::vector<std::string>& paths,
-                                    std::function<bool()> stop, Hashing) {
+Result<LineReader> LineReader::open(std::vector<InputFile> files, std::function<bool()> stop,
+                                    Hashing hashing, size_t max_line_bytes) {
   auto state = std::make_unique<State>();
-  for (const std::string& path : paths) {
+  for (const InputFile& file : files) {
     struct stat info{};
-    TILEWISE_RETURN_IF_ERROR(check_readable(path, info));
+    TILEWISE_RETURN_IF_ERROR(check_readable(file.path, info));
     if (!S_ISREG(info.st_mode)) state->total_bytes = -1;
     if (state->total_bytes >= 0) state->total_bytes += info.st_size;
   }
-  state->paths = paths;
+  state->files = std::move(files);
   state->stop = std::move(stop);
+  state->hashing = hashing;
+  state->max_line_bytes = std::min(max_line_bytes, kMaxLineBytes);
   return LineReader(std::move(state));
+}
+
+Result<LineReader> LineReader::open(const std::vector<std::string>& names,
+                                    std::function<bool()> stop, Hashing hashing) {
+  TILEWISE_ASSIGN_OR_RETURN(std::vector<InputFile> files, list_inputs(names));
+  return open(std::move(files), std::move(stop), hashing);
 }
 
 Status LineReader::next(size_t max_lines, Chunk& chunk, Wait wait) {
@@ -221,17 +210,24 @@ Status LineReader::next(size_t max_lines, Chunk& chunk, Wait wait) {
   chunk.bytes.clear();
   chunk.lines.clear();
   state.starts.clear();
+  std::string_view text;
   while (!state.at_end() && chunk.lines.size() < max_lines && chunk.bytes.size() < kChunkBytes) {
-    if (state.descriptor < 0) TILEWISE_RETURN_IF_ERROR(state.open_file());
-    if (state.take_line(chunk)) continue;
+    if (!state.source) TILEWISE_RETURN_IF_ERROR(state.open_file());
+    if (state.take_line(text)) {
+      TILEWISE_RETURN_IF_ERROR(state.use_line(text, chunk));
+      continue;
+    }
+    if (state.source->at_end()) {
+      state.finish_file();
+      continue;
+    }
     if (state.asked_to_stop())
-      return interrupted({.what = "stopped while reading", .where = state.path()});
-    if (!state.input_is_ready(0)) {
+      return interrupted({.what = "stopped while reading", .where = state.files[state.file].path});
+    if (!state.source->is_ready(0)) {
       if (!chunk.lines.empty() || wait == Wait::never) break;
-      if (!state.input_is_ready(kStopPollMs)) continue;
+      if (!state.source->is_ready(kStopPollMs)) continue;
     }
     TILEWISE_RETURN_IF_ERROR(state.read_block());
-    if (state.descriptor < 0) state.finish_file(chunk);
   }
   for (size_t i = 0; i < chunk.lines.size(); ++i) {  // only now do the bytes stay where they are
     chunk.lines[i].text = {chunk.bytes.data() + state.starts[i], chunk.lines[i].text.size()};
@@ -242,10 +238,13 @@ Status LineReader::next(size_t max_lines, Chunk& chunk, Wait wait) {
 bool LineReader::at_end() const { return state_->at_end(); }
 
 double LineReader::fraction() const {
-  if (state_->total_bytes < 0) return -1;
-  if (state_->total_bytes == 0) return at_end() ? 1 : 0;
-  return std::min(
-      1.0, static_cast<double>(state_->read_bytes) / static_cast<double>(state_->total_bytes));
+  const State& state = *state_;
+  if (state.total_bytes < 0) return -1;
+  if (state.total_bytes == 0) return at_end() ? 1 : 0;
+  const int64_t read = state.finished_bytes + (state.source ? state.source->stored_bytes() : 0);
+  return std::min(1.0, static_cast<double>(read) / static_cast<double>(state.total_bytes));
 }
+
+const std::vector<ReadInput>& LineReader::inputs() const { return state_->inputs; }
 
 }  // namespace tilewise::rows

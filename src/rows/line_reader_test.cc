@@ -101,7 +101,8 @@ TEST_F(LineReaderTest, WhatCannotBeReadIsSaidBeforeAnythingIsRead) {
   const auto missing = LineReader::open({good, folder_ / "nowhere"}).status();
   EXPECT_EQ(missing.code(), StatusCode::not_found);
   EXPECT_THAT(missing.message(), AllOf(HasSubstr("nowhere"), HasSubstr("No such file")));
-  EXPECT_EQ(LineReader::open({folder_}).status().code(), StatusCode::invalid_input);
+  EXPECT_EQ(LineReader::open({InputFile{folder_ / "nowhere"}}).status().code(),
+            StatusCode::not_found);
 }
 
 TEST_F(LineReaderTest, AFileWithoutPermissionIsAnError) {
@@ -111,12 +112,80 @@ TEST_F(LineReaderTest, AFileWithoutPermissionIsAnError) {
   EXPECT_EQ(LineReader::open({path}).status().code(), StatusCode::io_error);
 }
 
-TEST_F(LineReaderTest, CompressedFilesAreNamed) {
-  auto reader = LineReader::open({write("a.gz", "\x1F\x8B\x08\x01\x02\n")});
+// The stored bytes: see byte_source_test.cc.
+TEST_F(LineReaderTest, CompressedFilesAreReadLikeOthers) {
+  const std::string gzip = write(
+      "a.jsonl.gz",
+      std::string("\x1F\x8B\x08\x00\x00\x00\x00\x00\x02\x03\xAB\x56\x2A\x49\xAD\x28\x51\xB2\x52"
+                  "\xCA\xCF\x4B\x55\xAA\xE5\xAA\x86\x71\x4B\xCA\xF3\x81\x5C\x00\xFB\x0E\x50\xCB"
+                  "\x1E\x00\x00\x00",
+                  42));
+  EXPECT_THAT(read_all({gzip, write("b", "three\n")}),
+              ElementsAre("1:{\"text\":\"one\"}", "2:{\"text\":\"two\"}", "1:three"));
+  auto reader = LineReader::open({write("c", std::string("\x1F\x8B\x08\x01\x02\n"))});
   LineReader::Chunk chunk;
   const Status status = reader->next(10, chunk);
-  EXPECT_EQ(status.code(), StatusCode::unsupported);
-  EXPECT_THAT(status.message(), HasSubstr("gzip"));
+  EXPECT_EQ(status.code(), StatusCode::invalid_input);
+  EXPECT_THAT(status.message(), HasSubstr("ends too early"));
+}
+
+TEST_F(LineReaderTest, FilesOfCsvHaveTheirOwnHeaders) {
+  const std::string a = write("a.csv", "\xEF\xBB\xBFid,text\r\n1,\"x\ny\"\r\n\r\n2,z\r\n"),
+                    b = write("b.tsv", "\n\ttext\n\t\n"), c = write("c.csv", ""),
+                    d = write("d.csv", "id,text\n");
+  EXPECT_THAT(read_all({a, b, c, d}), ElementsAre("2:1,\"x\ny\"", "5:2,z", "3:\t"));
+  auto reader = LineReader::open({a, b, write("e", "{}")});
+  LineReader::Chunk chunk;
+  ASSERT_TRUE(reader->next(100, chunk).ok());
+  ASSERT_EQ(chunk.lines.size(), 4u);
+  EXPECT_EQ(chunk.lines[0].columns, chunk.lines[1].columns);
+  EXPECT_EQ(chunk.lines[1].columns->columns[0].name, "id") << "without the byte order mark";
+  EXPECT_EQ(chunk.lines[2].columns->delimiter, '\t');
+  EXPECT_EQ(chunk.lines[3].columns, nullptr);
+}
+
+TEST_F(LineReaderTest, AHeaderThatCannotBeReadIsAnErrorWithItsPlace) {
+  auto reader = LineReader::open({write("a.csv", "\nid,id\n1,2\n")});
+  LineReader::Chunk chunk;
+  const Status status = reader->next(10, chunk);
+  EXPECT_EQ(status.code(), StatusCode::invalid_input);
+  EXPECT_THAT(status.problem().where, testing::EndsWith("a.csv:2"));
+}
+
+TEST_F(LineReaderTest, TheLongestLineCanBeSet) {
+  std::string text = "id,text\n";
+  for (const size_t size : {999, 1000, 1001, 1002, 5000, 400'000})
+    text += std::string(size, 'x') + "\r\n" + std::string(size, 'y') + "\n";
+  const std::string path = write("a", text);
+  for (const Format format : {Format::json_lines, Format::csv}) {
+    auto reader = LineReader::open({InputFile{path, format}}, {}, Hashing::none, 1000);
+    LineReader::Chunk chunk;
+    std::vector<size_t> sizes;
+    while (!reader->at_end()) {
+      ASSERT_TRUE(reader->next(1000, chunk).ok());
+      for (const auto& line : chunk.lines) {
+        sizes.push_back(line.text.size());
+        EXPECT_EQ(line.max_bytes, 1000u);
+      }
+    }
+    if (format == Format::json_lines) sizes.erase(sizes.begin());
+    EXPECT_THAT(sizes,
+                ElementsAre(999, 999, 1000, 1000, 1001, 1001, 1001, 1001, 1001, 1001, 1001, 1001));
+  }
+}
+
+TEST_F(LineReaderTest, SaysWhatItRead) {
+  const std::string a = write("a", "abc"), b = write("b", "");
+  auto reader = LineReader::open({a, b});
+  LineReader::Chunk chunk;
+  EXPECT_TRUE(reader->inputs().empty());
+  while (!reader->at_end()) ASSERT_TRUE(reader->next(10, chunk).ok());
+  ASSERT_EQ(reader->inputs().size(), 2u);
+  EXPECT_EQ(reader->inputs()[0].path, a);
+  EXPECT_EQ(reader->inputs()[0].bytes, 3);
+  EXPECT_EQ(reader->inputs()[0].sha256,  // sha256sum
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(reader->inputs()[1].bytes, 0);
 }
 
 TEST_F(LineReaderTest, FractionGrowsToOne) {

@@ -45,9 +45,11 @@ struct ReadInput {
 class LineReader {
  public:
   /// Fails with not_found / io_error before anything is read. `stop`, if given, is asked before
-  /// each read and while waiting for input; next() then fails with `interrupted`.
+  /// each read and while waiting for input; next() then fails with `interrupted`. Memory grows to
+  /// a few times the longest line, of which `max_line_bytes` are taken at most.
   static Result<LineReader> open(std::vector<InputFile> files, std::function<bool()> stop = {},
-                                 Hashing hashing = Hashing::sha256);
+                                 Hashing hashing = Hashing::sha256,
+                                 size_t max_line_bytes = kMaxLineBytes);
 
   /// The files of list_inputs(), whose errors it adds.
   static Result<LineReader> open(const std::vector<std::string>& names,
@@ -58,10 +60,10 @@ class LineReader {
   ~LineReader();
 
   struct Line {
-    std::string_view text;  ///< without the line end; into Chunk::bytes
-    Position position;      ///< its file name lives as long as the reader
-    const CsvHeader* columns =
-        nullptr;  ///< of its file, nullptr for JSON; lives as long as the reader
+    std::string_view text;               ///< without the line end; into Chunk::bytes
+    Position position;                   ///< its file name lives as long as the reader
+    const CsvHeader* columns = nullptr;  ///< as long as the reader; nullptr for JSON
+    size_t max_bytes = kMaxLineBytes;    ///< a longer line was cut, and RowParser refuses it
   };
   struct Chunk {
     std::string bytes;
@@ -71,7 +73,7 @@ class LineReader {
 
   /// Fills `chunk` with up to `max_lines` lines (fewer when they are long: about 32 KB a chunk, a
   /// single longer line excepted). Empty lines are skipped but counted. Of a line over
-  /// kMaxLineBytes only a little more than that is kept, and RowParser refuses it. Returns what
+  /// max_line_bytes one byte more than that is given out, and RowParser refuses it. Returns what
   /// there is rather than wait for more; when there is nothing, `Wait` decides. No lines left:
   /// `chunk.lines` is empty and at_end() holds. Errors: io_error; invalid_input (compressed data
   /// that is broken, a header that cannot be read); interrupted.

@@ -177,7 +177,23 @@ TEST(RowParser, DeepNestingIsRefusedWithoutHarm) {
       "a");
 }
 
+TEST(RowParser, SaysWhetherARowHasAnIdOfItsOwn) {
+  EXPECT_TRUE(parsed(R"({"id":7,"text":""})").has_id);
+  EXPECT_FALSE(parsed(R"({"id":null,"text":""})").has_id);
+  RowParser parser;
+  model::Row row;
+  ASSERT_TRUE(parser.parse(R"({"id":"a","text":""})", kHere, row).ok());
+  ASSERT_TRUE(parser.parse(R"({"text":""})", kHere, row).ok());
+  EXPECT_FALSE(row.has_id) << "the last row's id is gone";
+}
+
 TEST(RowParser, ALineOverTheLimitIsRefused) {
+  LineReader::Line line{.text = R"({"text":""})", .position = kHere, .max_bytes = 11};
+  RowParser parser;
+  model::Row row;
+  EXPECT_TRUE(parser.parse(line, row).ok());
+  line.max_bytes = 10;
+  EXPECT_THAT(parser.parse(line, row).message(), HasSubstr("at most 10 bytes"));
   EXPECT_THAT(refused(std::string(kMaxLineBytes + 1, ' ')), HasSubstr("too long"));
 }
 

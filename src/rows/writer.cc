@@ -4,31 +4,12 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <variant>
+
+#include "rows/csv_answers.h"
 
 namespace tilewise::rows {
 namespace {
-
-void append_floats(std::span<const float> values, std::string& out) {
-  out += '[';
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (i > 0) out += ',';
-    append_float(values[i], out);
-  }
-  out += ']';
-}
-
-void append_labels(const model::Task& task, std::span<const model::LabelScore> labels,
-                   std::string& out) {
-  out += "\"labels\":[";
-  for (size_t i = 0; i < labels.size(); ++i) {
-    out += i > 0 ? ",{\"label\":" : "{\"label\":";
-    append_json_string(task.labels[labels[i].label], out);
-    out += ",\"score\":";
-    append_float(labels[i].score, out);
-    out += '}';
-  }
-  out += ']';
-}
 
 void append_binary(const model::Task& task, const model::Prediction& prediction, std::string& out) {
   out += "\"score\":";
@@ -50,6 +31,7 @@ void append_members(const model::Task& task, const model::Prediction& prediction
       break;
     case model::TaskKind::multiclass:
     case model::TaskKind::multilabel:
+      out += "\"labels\":";
       append_labels(task, prediction.labels, out);
       break;
     case model::TaskKind::regression:
@@ -95,6 +77,22 @@ void append_escaped(char c, std::string& out) {
   }
 }
 
+/// A string or a record.
+void append_content(const model::Content& content, std::string& out) {
+  if (const auto* text = std::get_if<std::string>(&content)) {
+    append_json_string(*text, out);
+    return;
+  }
+  out += '{';
+  for (const model::Record::Field& field : std::get<model::Record>(content).fields) {
+    if (out.back() != '{') out += ',';
+    append_json_string(field.name, out);
+    out += ':';
+    append_json_string(field.value, out);
+  }
+  out += '}';
+}
+
 }  // namespace
 
 void append_prediction(const std::string& row_id, std::span<const model::Task* const> tasks,
@@ -112,6 +110,61 @@ void append_prediction(const std::string& row_id, std::span<const model::Task* c
     if (tasks.size() > 1) out += '}';
   }
   out += "}\n";
+}
+
+ResultWriter::ResultWriter(std::span<const model::Task* const> tasks, const OutputOptions& options,
+                           int32_t top)
+    : tasks_(tasks.begin(), tasks.end()), options_(options), top_(top) {}
+
+void ResultWriter::append_header(std::string& out) const {
+  if (options_.format != Format::json_lines) append_csv_header(tasks_, options_, top_, out);
+}
+
+void ResultWriter::append(const std::string& row_id, std::span<const model::Prediction> predictions,
+                          std::string& out) const {
+  if (options_.format == Format::json_lines) {
+    append_prediction(row_id, tasks_, predictions, options_, out);
+  } else {
+    append_csv_answers(row_id, tasks_, predictions, options_, top_, out);
+  }
+}
+
+void append_row(const model::Row& row, std::string& out) {
+  out += "{\"id\":";
+  out += row.id;
+  if (const auto* text = std::get_if<model::TextInput>(&row.input)) {
+    out += ",\"text\":";
+    append_content(text->text, out);
+  } else {
+    const auto& pair = std::get<model::PairInput>(row.input);
+    out += ",\"left\":";
+    append_content(pair.left, out);
+    out += ",\"right\":";
+    append_content(pair.right, out);
+  }
+  out += "}\n";
+}
+
+void append_floats(std::span<const float> values, std::string& out) {
+  out += '[';
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) out += ',';
+    append_float(values[i], out);
+  }
+  out += ']';
+}
+
+void append_labels(const model::Task& task, std::span<const model::LabelScore> labels,
+                   std::string& out) {
+  out += '[';
+  for (size_t i = 0; i < labels.size(); ++i) {
+    out += i > 0 ? ",{\"label\":" : "{\"label\":";
+    append_json_string(task.labels[labels[i].label], out);
+    out += ",\"score\":";
+    append_float(labels[i].score, out);
+    out += '}';
+  }
+  out += ']';
 }
 
 void append_json_string(std::string_view text, std::string& out) {

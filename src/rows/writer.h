@@ -49,8 +49,6 @@ class ResultWriter {
               std::string& out) const;
 
  private:
-  void append_cells(size_t task, const model::Prediction& prediction, std::string& out) const;
-
   std::vector<const model::Task*> tasks_;
   OutputOptions options_;
   int32_t top_;
@@ -58,6 +56,13 @@ class ResultWriter {
 
 /// Appends a row as the line of JSON that RowParser reads as the same row.
 void append_row(const model::Row& row, std::string& out);
+
+/// Appends {"label","score"} for each, in an array.
+void append_labels(const model::Task& task, std::span<const model::LabelScore> labels,
+                   std::string& out);
+
+/// Appends an array of numbers.
+void append_floats(std::span<const float> values, std::string& out);
 
 /// Appends `text` as a JSON string in quotes.
 void append_json_string(std::string_view text, std::string& out);

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "rows/reader.h"
+
 namespace tilewise::rows {
 namespace {
 
@@ -80,6 +82,20 @@ TEST(Writer, SeveralTasksStandUnderTheirNames) {
                  {Prediction{.score = 0.5f}, Prediction{.labels = {{2, 1.f}}}}),
             "{\"id\":\"x\",\"duplicate\":{\"score\":0.5,\"label\":null},"
             "\"intent\":{\"labels\":[{\"label\":\"other\",\"score\":1}]}}\n");
+}
+
+TEST(Writer, RowsAreWrittenAsTheyAreRead) {
+  const std::string lines[] = {
+      "{\"id\":7,\"text\":\"a\\nb\"}\n", "{\"id\":\"x\",\"left\":\"l\",\"right\":{}}\n",
+      "{\"id\":1.0,\"left\":{\"a\":\"1.50\",\"b\":\"\"},\"right\":{\"c\":\"\\\"\"}}\n"};
+  RowParser parser;
+  for (const std::string& text : lines) {
+    model::Row row;
+    ASSERT_TRUE(parser.parse(text, {"lines", 1}, row).ok());
+    std::string out;
+    append_row(row, out);
+    EXPECT_EQ(out, text);
+  }
 }
 
 TEST(Writer, JsonStringsAreEscaped) {
