@@ -141,11 +141,9 @@ Status encode_texts(Request& request) {
   }
   if (request.both_orders && task.input == model::InputKind::pair) own.orders = 2;
   for (size_t i = 0; i < request.inputs.size(); ++i) {
-    Status status;
-    for (int32_t order = 0; order < own.orders && status.ok(); ++order) {
-      status = own.encoder->append(task, request.inputs[i], own.packed,
-                                   {.overlong = request.overlong, .swap = order == 1});
-    }
+    const Status status =
+        own.encoder->append(task, request.inputs[i], own.packed,
+                            {.overlong = request.overlong, .both_orders = own.orders == 2});
     if (!request.bad_inputs_alone && !status.ok()) return name_input(status, i);
     if (request.bad_inputs_alone) request.input_statuses.push_back(status);
     if (!status.ok()) leave_empty(i, own);

@@ -106,6 +106,12 @@ Result<TaskSet> Engine::find_tasks(const std::string& names) const {
   return state_->model->find_tasks(names);
 }
 
+size_t Engine::output_width(const TaskSet& tasks) const {
+  size_t width = 0;
+  for (const int32_t task : tasks) width += state_->model->output_width(task);
+  return width;
+}
+
 std::future<void> Engine::submit(std::function<void(Worker&)> job) {
   Job task(std::move(job));
   std::future<void> done = task.get_future();

@@ -82,6 +82,10 @@ class Worker {
   /// Errors: those of text::InputEncoder::append; nothing is added then.
   Status add(const model::Input& input);
 
+  /// The same for a text or a pair in the caller's memory, of which nothing is copied.
+  Status add(const model::ContentView& text);
+  Status add_pair(const model::ContentView& left, const model::ContentView& right);
+
   /// A pair of sides from encode_side(), whose ids are copied. Errors: invalid_input where the
   /// tasks read no pairs or may not cut this one enough; nothing is added then.
   Status add_pair(const Side& left, const Side& right);
@@ -124,17 +128,35 @@ class Worker {
  private:
   friend class LoadedModel;
   Worker(const artifact::Metadata& metadata, text::Tokenizer tokenizer, runtime::Replica replica);
-  void encode(std::span<const model::Input* const> inputs, const TaskSet& tasks,
-              const PredictOptions& options, std::vector<Outcome>& outcomes);
+  const model::Task& input_task() const;
+  Result<Side> encode_view(const model::ContentView& content, std::vector<int32_t>& ids);
+  void count_in();
+  const text::PackedTokens& gather();
+  void scatter();
 
   const artifact::Metadata* metadata_;
   text::InputEncoder encoder_;
   runtime::Replica replica_;
-  text::PackedTokens packed_;
-  std::vector<int32_t> owners_;  // packed sequence -> input
-  std::vector<bool> truncated_;  // one an input
-  std::vector<std::vector<float>> values_;
+
+  // The batch.
+  TaskSet tasks_;
+  PredictOptions options_;
+  size_t orders_ = 1;          // sequences an input
+  size_t width_ = 0;           // floats an input
+  text::PackedTokens packed_;  // all inputs
+  std::vector<bool> truncated_;
+  std::vector<bool> is_answered_;
+  std::vector<float> values_;  // inputs x width
+  std::vector<int32_t> left_;  // of the last pair of views, or its text
+  std::vector<int32_t> right_;
+
+  // Of its pass.
+  std::vector<size_t> waiting_;    // the inputs without an answer
+  text::PackedTokens unanswered_;  // theirs, where that is not all
+  std::vector<float> outputs_;     // one task after the other
   std::vector<runtime::TaskOutput> task_outputs_;
+
+  mutable std::vector<int32_t> key_words_;  // of key(): its memory is reused
   Counters counters_;
 };
 

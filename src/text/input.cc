@@ -16,7 +16,7 @@ Kept cut_longest_first(int64_t left, int64_t right, int64_t budget) {
   return left > right ? Kept{longer, shorter} : Kept{shorter, longer};
 }
 
-Status cannot_cut(model::Truncation truncation, size_t left, size_t right, int64_t budget) {
+Status cannot_cut(model::Truncation truncation, int64_t left, int64_t right, int64_t budget) {
   return invalid_input(
       {.what = "The input is too long, and the task's truncation may not cut it enough",
        .where = {},
@@ -34,6 +34,14 @@ Status too_long(const model::Task& task, int64_t tokens) {
                         .remedy = "Shorten the text, or ask for it to be cut"});
 }
 
+Status no_room(const model::Task& task, int64_t special) {
+  return invalid_input({.what = "The task leaves no room for the special tokens",
+                        .where = "max_tokens of task " + task.name,
+                        .expected = "at least " + std::to_string(special),
+                        .found = std::to_string(task.max_tokens),
+                        .remedy = "raise max_tokens in tasks.json"});
+}
+
 Status wrong_shape(const char* expected, const char* found) {
   return invalid_input({.what = "The input does not have the shape of the task's",
                         .where = {},
@@ -41,6 +49,21 @@ Status wrong_shape(const char* expected, const char* found) {
                         .found = found,
                         .remedy = {}});
 }
+
+/// What stays of `left` + `right` tokens beside `special` special ones.
+Result<Kept> fit(const model::Task& task, int64_t left, int64_t right, int64_t special,
+                 Overlong overlong) {
+  const int64_t budget = task.max_tokens - special;
+  if (budget < 0) return no_room(task, special);
+  if (overlong == Overlong::refuse && left + right > budget) {
+    return too_long(task, left + right + special);
+  }
+  const std::optional<Kept> kept = truncate(left, right, budget, task.truncation);
+  if (!kept) return cannot_cut(task.truncation, left, right, budget);
+  return *kept;
+}
+
+Side whole(const std::vector<int32_t>& ids) { return {ids, static_cast<int64_t>(ids.size())}; }
 
 }  // namespace
 
@@ -69,9 +92,9 @@ std::optional<Kept> truncate(int64_t left, int64_t right, int64_t budget,
   return std::nullopt;
 }
 
+// Appends all of its tokens.
 Status InputEncoder::encode(const model::Task& task, const model::Content& content,
                             std::vector<int32_t>& ids) {
-  ids.clear();
   if (const auto* text = std::get_if<std::string>(&content)) {
     tokenizer_.encode(*text, ids);
     return {};
@@ -82,53 +105,76 @@ Status InputEncoder::encode(const model::Task& task, const model::Content& conte
   return {};
 }
 
+Result<int64_t> InputEncoder::encode_side(const model::Task& task, const model::Content& content,
+                                          std::vector<int32_t>& ids) {
+  const size_t before = ids.size();
+  TILEWISE_RETURN_IF_ERROR(encode(task, content, ids));
+  const auto tokens = static_cast<int64_t>(ids.size() - before);
+  const int64_t kept = std::min<int64_t>(tokens, std::max(task.max_tokens, 0));
+  ids.resize(before + static_cast<size_t>(kept));
+  return tokens;
+}
+
 Status InputEncoder::append(const model::Task& task, const model::Input& input, PackedTokens& out,
                             const EncodeOptions& options) {
-  const auto* text = std::get_if<model::TextInput>(&input);
-  const auto* pair = std::get_if<model::PairInput>(&input);
-  if (task.input == model::InputKind::text && !text) return wrong_shape("one text", "a pair");
-  if (task.input == model::InputKind::pair && !pair) return wrong_shape("a pair", "one text");
-
-  const int64_t special = pair ? 3 : 2;
-  const int64_t budget = task.max_tokens - special;
-  if (budget < 0) {
-    return invalid_input({.what = "The task leaves no room for the special tokens",
-                          .where = "max_tokens of task " + task.name,
-                          .expected = pair ? "at least 3" : "at least 2",
-                          .found = std::to_string(task.max_tokens),
-                          .remedy = "raise max_tokens in tasks.json"});
-  }
+  left_.clear();
   right_.clear();
-  if (pair) {
-    TILEWISE_RETURN_IF_ERROR(encode(task, options.swap ? pair->right : pair->left, left_));
-    TILEWISE_RETURN_IF_ERROR(encode(task, options.swap ? pair->left : pair->right, right_));
-  } else {
-    TILEWISE_RETURN_IF_ERROR(encode(task, text->text, left_));
+  if (const auto* pair = std::get_if<model::PairInput>(&input)) {
+    if (task.input != model::InputKind::pair) return wrong_shape("one text", "a pair");
+    TILEWISE_RETURN_IF_ERROR(encode(task, pair->left, left_));
+    TILEWISE_RETURN_IF_ERROR(encode(task, pair->right, right_));
+    return append_pair(task, whole(left_), whole(right_), out, options);
   }
+  if (task.input != model::InputKind::text) return wrong_shape("a pair", "one text");
+  TILEWISE_RETURN_IF_ERROR(encode(task, std::get<model::TextInput>(input).text, left_));
+  return append_text(task, whole(left_), out, options);
+}
 
-  const auto left = static_cast<int64_t>(left_.size());
-  const auto right = static_cast<int64_t>(right_.size());
-  if (options.overlong == Overlong::refuse && left + right > budget) {
-    return too_long(task, left + right + special);
+Status InputEncoder::append_text(const model::Task& task, const Side& text, PackedTokens& out,
+                                 const EncodeOptions& options) {
+  if (task.input != model::InputKind::text) return wrong_shape("a pair", "one text");
+  constexpr int64_t kSpecial = 2;
+  TILEWISE_ASSIGN_OR_RETURN(const Kept kept, fit(task, text.tokens, 0, kSpecial, options.overlong));
+  append_sequence(text, nullptr, kept, options.overlong, out);
+  return {};
+}
+
+Status InputEncoder::append_pair(const model::Task& task, const Side& left, const Side& right,
+                                 PackedTokens& out, const EncodeOptions& options) {
+  if (task.input != model::InputKind::pair) return wrong_shape("one text", "a pair");
+  constexpr int64_t kSpecial = 3;
+  TILEWISE_ASSIGN_OR_RETURN(const Kept kept,
+                            fit(task, left.tokens, right.tokens, kSpecial, options.overlong));
+  if (!options.both_orders) {
+    append_sequence(left, &right, kept, options.overlong, out);
+    return {};
   }
-  const std::optional<Kept> kept = truncate(left, right, budget, task.truncation);
-  if (!kept) return cannot_cut(task.truncation, left_.size(), right_.size(), budget);
+  // Both fit before either is appended: a failure appends nothing.
+  TILEWISE_ASSIGN_OR_RETURN(const Kept reverse,
+                            fit(task, right.tokens, left.tokens, kSpecial, options.overlong));
+  append_sequence(left, &right, kept, options.overlong, out);
+  append_sequence(right, &left, reverse, options.overlong, out);
+  return {};
+}
 
-  const auto append_kept = [&](const std::vector<int32_t>& ids, int64_t count) {
-    const auto begin = options.overlong == Overlong::cut_left ? ids.end() - count : ids.begin();
+void InputEncoder::append_sequence(const Side& left, const Side* right, const Kept& kept,
+                                   Overlong overlong, PackedTokens& out) const {
+  const auto append_kept = [&](const Side& side, int64_t count) {
+    const auto begin = overlong == Overlong::cut_left ? side.ids.end() - count : side.ids.begin();
     out.ids.insert(out.ids.end(), begin, begin + count);
     out.ids.push_back(tokenizer_.sep_id());
   };
   out.ids.push_back(tokenizer_.cls_id());
-  append_kept(left_, kept->left);
+  append_kept(left, kept.left);
   out.types.resize(out.ids.size(), 0);
-  if (pair) {
-    append_kept(right_, kept->right);
+  bool truncated = kept.left < left.tokens;
+  if (right != nullptr) {
+    append_kept(*right, kept.right);
     out.types.resize(out.ids.size(), 1);
+    truncated |= kept.right < right->tokens;
   }
   out.offsets.push_back(static_cast<int32_t>(out.ids.size()));
-  out.truncated.push_back(kept->left < left || kept->right < right);
-  return {};
+  out.truncated.push_back(truncated);
 }
 
 }  // namespace tilewise::text

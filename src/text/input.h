@@ -65,7 +65,7 @@ enum class Overlong : uint8_t {
 
 struct EncodeOptions {
   Overlong overlong = Overlong::cut_right;
-  bool swap = false;  ///< a pair: right before left
+  bool both_orders = false;  ///< a pair becomes two sequences: left before right, then the reverse
 };
 
 /// Builds [CLS] text [SEP] or [CLS] left [SEP] right [SEP] and appends it. One InputEncoder a
@@ -85,14 +85,24 @@ class InputEncoder {
   Status append(const model::Task& task, const model::Input& input, PackedTokens& out,
                 const EncodeOptions& options = {});
 
+  /// The same for a text, or the sides of a pair, from encode_side(); cut_left needs them whole.
+  Status append_text(const model::Task& task, const Side& text, PackedTokens& out,
+                     const EncodeOptions& options = {});
+  Status append_pair(const model::Task& task, const Side& left, const Side& right,
+                     PackedTokens& out, const EncodeOptions& options = {});
+
   /// Appends the tokens of a side (without special ones) to `ids`, at most `task.max_tokens` of
   /// them. Returns how many there are in all, for Side::tokens. Errors: those of render(); nothing
   /// is appended then.
+  Result<int64_t> encode_side(const model::Task& task, const model::Content& content,
+                              std::vector<int32_t>& ids);
   Result<int64_t> encode_side(const model::Task& task, const model::ContentView& content,
                               std::vector<int32_t>& ids);
 
  private:
   Status encode(const model::Task& task, const model::Content& content, std::vector<int32_t>& ids);
+  void append_sequence(const Side& left, const Side* right, const Kept& kept, Overlong overlong,
+                       PackedTokens& out) const;
 
   Tokenizer tokenizer_;
   std::string rendered_;

@@ -235,13 +235,49 @@ TEST_F(Sequences, AreCutOnTheLeftAsTokenizersDoes) {
   EXPECT_EQ(compared, 3 * 4 * 5 * 12);
 }
 
-TEST_F(Sequences, CanBeThoseOfThePairTheOtherWayRound) {
+TEST_F(Sequences, CanBeThoseOfBothOrders) {
+  ASSERT_TRUE(append_pair("a b", "c").ok());
   ASSERT_TRUE(append_pair("c", "a b").ok());
   const PackedTokens expected = tokens_;
   tokens_.clear();
-  ASSERT_TRUE(encoder_.append(task_, model::PairInput{"a b", "c"}, tokens_, {.swap = true}).ok());
+  const model::PairInput pair{"a b", "c"};
+  ASSERT_TRUE(encoder_.append(task_, pair, tokens_, {.both_orders = true}).ok());
   EXPECT_EQ(tokens_.ids, expected.ids);
   EXPECT_EQ(tokens_.types, expected.types);
+  EXPECT_EQ(tokens_.offsets, expected.offsets);
+}
+
+// Every combination of small lengths: a side of which only the first max_tokens are kept is cut as
+// the whole text is, in both orders.
+TEST_F(Sequences, ComeFromSidesThatAreEncodedAlready) {
+  const std::string words = "a b c d e a b c d e ";
+  task_.input = model::InputKind::pair;
+  const auto side = [&](const std::string& text, std::vector<int32_t>& ids) {
+    const int64_t tokens = encoder_.encode_side(task_, model::Content(text), ids).value();
+    EXPECT_EQ(tokens, static_cast<int64_t>(text.size() / 2));
+    EXPECT_LE(ids.size(), static_cast<size_t>(task_.max_tokens));
+    return Side{ids, tokens};
+  };
+  for (const char* truncation : {"longest_first", "only_first", "only_second"}) {
+    task_.truncation = model::parse_name<model::Truncation>(truncation).value();
+    for (int combination = 0; combination < 11 * 11 * 5 * 2; ++combination) {
+      const std::string left = words.substr(0, 2 * (combination % 11));
+      const std::string right = words.substr(0, 2 * (combination / 11 % 11));
+      task_.max_tokens = 3 + combination / 121 % 5;
+      const EncodeOptions options = {.both_orders = combination / 605 == 1};
+      std::vector<int32_t> left_ids, right_ids;
+      PackedTokens expected;
+      const Status due = encoder_.append(task_, model::PairInput{left, right}, expected, options);
+      tokens_.clear();
+      const Status status = encoder_.append_pair(task_, side(left, left_ids),
+                                                 side(right, right_ids), tokens_, options);
+      EXPECT_EQ(status.message(), due.message());
+      EXPECT_EQ(tokens_.ids, expected.ids);
+      EXPECT_EQ(tokens_.types, expected.types);
+      EXPECT_EQ(tokens_.offsets, expected.offsets);
+      EXPECT_EQ(tokens_.truncated, expected.truncated);
+    }
+  }
 }
 
 /// What was refused leaves nothing behind.
@@ -293,6 +329,12 @@ TEST_F(Sequences, RefuseATaskWithoutRoomForSpecialTokens) {
 TEST_F(Sequences, RefuseWhatTheOneSideCannotMakeShortEnough) {
   task_.truncation = model::Truncation::only_first;
   expect_refused(append_pair("a", "a b c d e"), tokens_, "only_first");
+  // The one order can be cut, the other cannot: there is no half of both.
+  const model::PairInput pair{"a b c d e", "a"};
+  EXPECT_TRUE(append(pair).ok());
+  tokens_.clear();
+  expect_refused(encoder_.append(task_, pair, tokens_, {.both_orders = true}), tokens_,
+                 "only_first");
 }
 
 // ---- the real model
