@@ -40,6 +40,7 @@ struct TaskInfo {
   std::string input;  ///< "text" or "pair"
   std::vector<std::string> labels;
   int32_t max_tokens = 0;
+  int32_t outputs = 0;  ///< floats of one answer: the logits, or the length of an embedding
 };
 
 struct LabelScore {
@@ -78,6 +79,13 @@ struct PredictOptions {
   std::optional<float> threshold = {};
 };
 
+// Of columns.h.
+class StringColumn;
+struct RecordColumn;
+using ContentColumn = std::variant<StringColumn, RecordColumn>;
+struct ColumnOptions;
+struct AnswerColumns;
+
 /// An opened artifact with its replicas: one thread a core. Cheap to copy (copies share everything),
 /// thread-safe. The last copy ends the threads. A moved-from Model may only be assigned to or
 /// destroyed.
@@ -107,6 +115,18 @@ class TILEWISE_EXPORT Model {
   Result<std::vector<Result<Prediction>>> score(const std::string& task,
                                                 const std::vector<Pair>& pairs,
                                                 const PredictOptions& options = {}) const;
+
+  /// The same answers bit for bit, for inputs that lie in columns: nothing of them is copied on the
+  /// way to the tokenizer. Takes <tilewise/columns.h>. Several calls at once share the replicas.
+  /// Errors of the whole call: as above; interrupted (ColumnOptions::stop); unavailable_machine (no
+  /// memory). A row without text fails alone (invalid_input).
+  Result<AnswerColumns> predict_columns(const std::string& task, const ContentColumn& texts,
+                                        const ColumnOptions& options) const;
+
+  /// The same for pairs; both columns have as many rows (else: invalid_argument).
+  Result<AnswerColumns> score_columns(const std::string& task, const ContentColumn& left,
+                                      const ContentColumn& right,
+                                      const ColumnOptions& options) const;
 
  private:
   struct State;

@@ -4,21 +4,15 @@
 #include <tilewise/tilewise.h>
 
 #include "api/convert.h"
+#include "api/model_state.h"
 #include "engine/engine.h"
 
 namespace tilewise {
 
 const char* version() { return TILEWISE_VERSION; }
 
-struct Model::State {
-  std::shared_ptr<engine::Engine> engine;
-};
+namespace api {
 
-namespace {
-
-using Answers = std::vector<Result<Prediction>>;
-
-/// The index of a task that takes such inputs. A name is one task here, never a list.
 Result<int32_t> find_task(const artifact::Metadata& metadata, const std::string& name,
                           model::InputKind input) {
   std::string names;
@@ -34,11 +28,23 @@ Result<int32_t> find_task(const artifact::Metadata& metadata, const std::string&
   return not_found({"The model has no such task", name, names, "", ""});
 }
 
+Status check_single(const PredictOptions& options) {
+  if (!options.both_orders) return {};
+  return invalid_argument(
+      {"A single text has no other order", "PredictOptions::both_orders", "false", "true", ""});
+}
+
+}  // namespace api
+
+namespace {
+
+using Answers = std::vector<Result<Prediction>>;
+
 template <class Item>
 Result<Answers> answer(engine::Engine& engine, const std::string& name,
                        const std::vector<Item>& items, model::InputKind input,
                        const PredictOptions& options) {
-  TILEWISE_ASSIGN_OR_RETURN(const int32_t index, find_task(engine.metadata(), name, input));
+  TILEWISE_ASSIGN_OR_RETURN(const int32_t index, api::find_task(engine.metadata(), name, input));
   TILEWISE_ASSIGN_OR_RETURN(const engine::PredictOptions converted, api::to_engine(options));
   std::vector<model::Input> inputs;
   inputs.reserve(items.size());
@@ -68,8 +74,12 @@ Result<Model> Model::open(const std::string& path, const OpenOptions& options) {
 
 std::vector<TaskInfo> Model::tasks() const {
   std::vector<TaskInfo> tasks;
-  for (const auto& entry : state_->engine->metadata().tasks)
-    tasks.push_back(api::to_public(entry.task));
+  const auto& entries = state_->engine->metadata().tasks;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    tasks.push_back(api::to_public(entries[i].task));
+    tasks.back().outputs =
+        static_cast<int32_t>(state_->engine->output_width({static_cast<int32_t>(i)}));
+  }
   return tasks;
 }
 
@@ -79,10 +89,7 @@ int32_t Model::replicas() const { return state_->engine->replicas(); }
 
 Result<Answers> Model::predict(const std::string& task, const std::vector<Content>& texts,
                                const PredictOptions& options) const {
-  if (options.both_orders) {
-    return invalid_argument(
-        {"A single text has no other order", "PredictOptions::both_orders", "false", "true", ""});
-  }
+  TILEWISE_RETURN_IF_ERROR(api::check_single(options));
   return answer(*state_->engine, task, texts, model::InputKind::text, options);
 }
 
