@@ -2,65 +2,56 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
+#include "batch/intake.h"
+#include "batch/manifest.h"
+#include "batch/question.h"
 #include "engine/engine.h"
 #include "rows/reader.h"
-#include "rows/writer.h"
 
 namespace tilewise::batch {
 
-/// Lines in a chunk: enough that a pass is full, few enough that all replicas end together.
+/// Rows in a chunk: enough that a pass is full, few enough that all replicas end together.
 inline constexpr int64_t kChunkRows = 128;
-
-/// What the rows of a job are asked. Constant; must outlive the chunks that use it.
-class Question {
- public:
-  /// Errors: those of Engine::find_tasks.
-  static Result<Question> create(const engine::Engine& engine, const std::string& tasks,
-                                 const engine::PredictOptions& predict,
-                                 const rows::OutputOptions& format);
-
-  model::InputKind input_kind() const { return tasks_.front()->input; }
-
- private:
-  friend class Chunk;
-  engine::TaskSet set_;
-  std::vector<const model::Task*> tasks_;  // into the engine's metadata
-  engine::PredictOptions predict_;
-  rows::OutputOptions format_;
-};
 
 /// Owns its lines, its answers and all memory on the way, which is reused from one filling to the
 /// next. Not thread-safe: the reader fills it, a replica's thread answers it, the writer empties
 /// it.
 class Chunk {
  public:
-  explicit Chunk(const Question& question);
+  explicit Chunk(const Question& question) : question_(&question), intake_(question) {}
 
   rows::LineReader::Chunk input;
+  int64_t part = 0;      ///< to which all of its rows belong
   double fraction = -1;  ///< of the input bytes up to the end of this chunk; see LineReader
+  std::optional<PartInput> ended;  ///< the part that ends with this chunk
 
   /// Parses, scores and writes the input's lines into the fields below. Does not throw.
   void answer(engine::Worker& worker);
 
-  std::string output;            ///< JSON lines, one a row that was not rejected
-  std::vector<Status> rejected;  ///< in the order of the input
+  std::string output;            ///< lines, one a row that was not rejected
+  std::string scores;            ///< their raw outputs: see score_file.h
+  std::string rejections;        ///< JSON lines
+  std::vector<Status> rejected;  ///< the same, in the order of the input
+  int64_t rows = 0;              ///< answered or rejected: the rest is other shards'
+  int64_t reused = 0;            ///< answers of the previous run
   int64_t tokens = 0;
   Status failure;  ///< not of a row but of the whole chunk (memory)
 
  private:
-  void parse();
-  void write();
+  void clear();
+  void take(engine::Worker& worker);
+  void reuse(engine::Worker& worker);
+  void write(const engine::Worker& worker);
 
   const Question* question_;
-  rows::RowParser parser_;
-  std::vector<model::Row> rows_;             // one a line
-  std::vector<Status> parse_statuses_;       // one a line
-  std::vector<const model::Input*> inputs_;  // of the rows that parsed
-  std::vector<engine::Outcome> outcomes_;
+  Intake intake_;
+  std::vector<std::string> ids_;  // of the worker's inputs; longer than their number
+  std::vector<model::Prediction> predictions_;
 };
 
 }  // namespace tilewise::batch

@@ -1,161 +1,197 @@
 #include "batch/job.h"
 
-#include <algorithm>
+#include <limits>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "base/clock.h"
-#include "batch/parts.h"
-#include "batch/pipeline.h"
+#include "batch/catalogs.h"
+#include "batch/flow.h"
+#include "batch/job_output.h"
+#include "batch/memory.h"
+#include "batch/output_directory.h"
+#include "batch/part_reader.h"
+#include "batch/part_writer.h"
+#include "batch/previous_run.h"
+#include "batch/question.h"
+#include "batch/settings.h"
+#include "batch/since.h"
+#include "rows/inputs.h"
 #include "rows/reader.h"
 
 namespace tilewise::batch {
 namespace {
 
 using OnRejected = std::function<void(const Status&)>;
-using OnProgress = std::function<void(Progress&)>;
-using Sink = std::function<Status(const Chunk&)>;
+using OnProgress = std::function<void(const Progress&)>;
 
-class Job {
- public:
-  Job(engine::Engine& engine, const Options& options, const Question& question,
-      rows::LineReader reader)
-      : options_(options), reader_(std::move(reader)), pipeline_(engine, question) {}
+/// Input rows of a part at most: no sum over them overflows.
+constexpr int64_t kMostRowsPerPart = 1'000'000'000;
 
-  /// Errors: those of the reader and of `sink`, `interrupted` once all that was begun has been
-  /// written.
-  Result<Progress> run(const Sink& sink, const OnRejected& on_rejected,
-                       const OnProgress& on_progress) {
-    while (!no_more_input() || !pipeline_.is_empty()) {
-      if (!no_more_input() && !pipeline_.is_full()) {
-        TILEWISE_ASSIGN_OR_RETURN(const bool submitted, read());
-        if (submitted) continue;
-      }
-      if (pipeline_.is_empty()) continue;
-      TILEWISE_RETURN_IF_ERROR(write(sink, on_rejected));
-      on_progress(progress_);
-    }
-    if (!stopped_) return progress_;
-    return interrupted({.what = "stopped before the end of the input",
-                        .found = std::to_string(progress_.rows) + " rows done"});
-  }
-
- private:
-  bool no_more_input() {
-    if (options_.stop && options_.stop()) stopped_ = true;
-    return stopped_ || reader_.at_end() || (options_.limit > 0 && rows_read_ >= options_.limit);
-  }
-
-  // Rows that the next chunk may hold: no chunk lies in two parts.
-  int64_t room() const {
-    int64_t rows = options_.rows_per_part - rows_read_ % options_.rows_per_part;
-    if (options_.limit > 0) rows = std::min(rows, options_.limit - rows_read_);
-    return std::min(rows, kChunkRows);
-  }
-
-  // Starts on what can be read; waits for input only when there is nothing else to do.
-  Result<bool> read() {
-    using Wait = rows::LineReader::Wait;
-    Chunk& chunk = pipeline_.next();
-    const Status status = reader_.next(static_cast<size_t>(room()), chunk.input,
-                                       pipeline_.is_empty() ? Wait::for_input : Wait::never);
-    if (status.code() == StatusCode::interrupted) {
-      stopped_ = true;
-      return false;
-    }
-    TILEWISE_RETURN_IF_ERROR(status);
-    if (chunk.input.lines.empty()) return false;
-    rows_read_ += static_cast<int64_t>(chunk.input.lines.size());
-    chunk.fraction = reader_.fraction();
-    pipeline_.submit();
-    return true;
-  }
-
-  Status write(const Sink& sink, const OnRejected& on_rejected) {
-    const Chunk& chunk = pipeline_.take();
-    TILEWISE_RETURN_IF_ERROR(chunk.failure);
-    for (const Status& rejected : chunk.rejected) on_rejected(rejected);
-    TILEWISE_RETURN_IF_ERROR(sink(chunk));
-    progress_.rows += static_cast<int64_t>(chunk.input.lines.size());
-    progress_.rejected += static_cast<int64_t>(chunk.rejected.size());
-    progress_.tokens += chunk.tokens;
-    progress_.fraction = chunk.fraction;
-    progress_.seconds = seconds_between(start_, SteadyClock().now());
-    return {};
-  }
-
-  const Options& options_;
-  rows::LineReader reader_;
-  Progress progress_;
-  int64_t rows_read_ = 0;
-  bool stopped_ = false;
-  Time start_ = SteadyClock().now();
-  Pipeline pipeline_;  // last, so that it waits for its chunks while the reader is still there
-};
-
-/// What the job does not do so far is refused, never ignored.
-Status check_supported(const Options& options) {
-  const bool uses_catalogs = !options.catalogs.empty() || !options.left_catalogs.empty() ||
-                             !options.right_catalogs.empty();
-  if (!uses_catalogs && options.shard.count == 1 && options.since.empty() &&
-      !options.input_format && options.compression == rows::Compression::none) {
-    return {};
-  }
-  return unsupported({.what = "a batch job takes no catalogues, formats, shards or previous runs",
-                      .remedy = "Leave them out"});
+Status check_counts(const Options& options) {
+  const bool is_countable = options.rows_per_part >= 1 && options.limit >= 0 &&
+                            options.rows_per_part <= kMostRowsPerPart / options.shard.count;
+  if (is_countable) return {};
+  return invalid_argument(
+      {.what = "a job needs at least one row a part, and a limit that is not negative",
+       .expected = "at most " + std::to_string(kMostRowsPerPart) + " rows a part, times shards",
+       .found = std::to_string(options.rows_per_part) + " rows a part, limit " +
+                std::to_string(options.limit)});
 }
 
 Status check(const Options& options) {
-  if (options.rows_per_part >= 1 && options.limit >= 0) return {};
-  return invalid_argument(
-      {.what = "a job needs at least one row a part, and a limit that is not negative",
-       .found = std::to_string(options.rows_per_part) + " rows a part, limit " +
-                std::to_string(options.limit)});
+  const Shard& shard = options.shard;
+  if (shard.count < 1 || shard.index < 0 || shard.index >= shard.count) {
+    return invalid_argument(
+        {.what = "there is no such shard",
+         .where = "--shard",
+         .expected = "I/N with I from 0 to N - 1",
+         .found = std::to_string(shard.index) + "/" + std::to_string(shard.count)});
+  }
+  return check_counts(options);
+}
+
+Status check_pairs(const Question& question) {
+  if (question.task().input == model::InputKind::pair) return {};
+  return invalid_argument({.what = "catalogues serve tasks that compare two records",
+                           .where = "--catalog",
+                           .expected = "a task whose input is a pair",
+                           .found = "task " + question.task().name,
+                           .remedy = "Leave the catalogue out"});
+}
+
+std::string extension_of(const Options& options) {
+  return std::string(".") + name_of(options.format.format) + suffix_of(options.compression);
+}
+
+Result<PartWriter> create_writer(const OutputDirectory& directory, const Options& options,
+                                 const Question& question) {
+  PartWriter::Format format{.header = "", .compression = options.compression};
+  question.writer.append_header(format.header);
+  if (options.write_scores) format.score_width = question.width;
+  return PartWriter::create(directory, std::move(format));
+}
+
+class StreamSink final : public Sink {
+ public:
+  StreamSink(const Question& question, const std::function<Status(std::string_view)>& write)
+      : write_(write) {
+    question.writer.append_header(header_);
+  }
+
+  Status write(const Chunk& chunk) override {
+    if (!header_.empty()) TILEWISE_RETURN_IF_ERROR(write_(std::exchange(header_, "")));
+    return write_(chunk.output);
+  }
+
+ private:
+  const std::function<Status(std::string_view)>& write_;
+  std::string header_;
+};
+
+/// From the options to the end of the output, step by step.
+class Job {
+ public:
+  Job(engine::Engine& engine, const Options& options, const Flow::Observer& observer)
+      : engine_(engine), options_(options), observer_(observer) {}
+
+  Result<Progress> run();
+
+ private:
+  Status build_catalogs(Question& question, const OutputDirectory& directory);
+  Status open_previous_run(Question& question);
+  Manifest describe() const;
+
+  engine::Engine& engine_;
+  const Options& options_;
+  const Flow::Observer& observer_;
+  std::optional<Catalogs> catalogs_;
+  std::optional<PreviousRun> previous_;
+  Time start_ = SteadyClock().now();
+};
+
+Result<Progress> Job::run() {
+  TILEWISE_RETURN_IF_ERROR(check(options_));
+  TILEWISE_ASSIGN_OR_RETURN(Question question, Question::create(engine_, options_));
+  TILEWISE_ASSIGN_OR_RETURN(const bool has_catalogs, Catalogs::are_wanted(options_));
+  if (has_catalogs) TILEWISE_RETURN_IF_ERROR(check_pairs(question));
+  TILEWISE_RETURN_IF_ERROR(
+      check_memory(options_.memory_bytes, anonymous_bytes(), engine_.replicas()));
+  TILEWISE_ASSIGN_OR_RETURN(auto files, rows::list_inputs(options_.inputs, options_.input_format));
+  TILEWISE_ASSIGN_OR_RETURN(
+      rows::LineReader lines,
+      rows::LineReader::open(std::move(files), options_.stop, rows::Hashing::sha256,
+                             longest_line(options_.memory_bytes)));
+
+  TILEWISE_RETURN_IF_ERROR(open_previous_run(question));
+  TILEWISE_ASSIGN_OR_RETURN(
+      OutputDirectory directory,
+      OutputDirectory::open(options_.output_directory, extension_of(options_)));
+  TILEWISE_RETURN_IF_ERROR(directory.prepare(options_.overwrite));
+  if (has_catalogs) TILEWISE_RETURN_IF_ERROR(build_catalogs(question, directory));
+  TILEWISE_ASSIGN_OR_RETURN(PartWriter writer, create_writer(directory, options_, question));
+  TILEWISE_ASSIGN_OR_RETURN(
+      JobOutput output,
+      JobOutput::open(directory, options_.allow_other_isa, describe(), std::move(writer), start_));
+
+  PartReader parts(std::move(lines), options_.rows_per_part * options_.shard.count, options_.limit);
+  Flow flow(engine_, question, std::move(parts), output, options_.stop, start_);
+  TILEWISE_ASSIGN_OR_RETURN(Progress progress, flow.run(observer_));
+  TILEWISE_RETURN_IF_ERROR(output.finish(flow.reader().lines().inputs(), flow.reader().part()));
+  if (catalogs_) {
+    progress.records = catalogs_->info().records;
+    progress.rejected_records = catalogs_->info().rejected;
+  }
+  return progress;
+}
+
+Status Job::build_catalogs(Question& question, const OutputDirectory& directory) {
+  TILEWISE_ASSIGN_OR_RETURN(
+      catalogs_, Catalogs::build(engine_, options_, question.set, directory.rejected_records(),
+                                 observer_.on_rejected, observer_.on_progress));
+  question.left = &catalogs_->left();
+  question.right = &catalogs_->right();
+  return {};
+}
+
+// Whatever the catalogues hold: scores do not depend on them but through the rows' keys.
+Status Job::open_previous_run(Question& question) {
+  const Settings settings = Settings::of(engine_, options_, "");
+  TILEWISE_ASSIGN_OR_RETURN(previous_, open_previous(options_, settings, question.width));
+  if (previous_) question.previous = &*previous_;
+  return {};
+}
+
+Manifest Job::describe() const {
+  Manifest manifest;
+  manifest.settings = Settings::of(engine_, options_, catalogs_ ? catalogs_->hash() : "");
+  if (catalogs_) manifest.catalogs = catalogs_->info();
+  manifest.since = options_.since;
+  manifest.price = options_.price;
+  return manifest;
 }
 
 }  // namespace
 
 Result<Progress> run(engine::Engine& engine, const Options& options, const OnRejected& on_rejected,
-                     const std::function<void(const Progress&)>& on_progress) {
-  TILEWISE_RETURN_IF_ERROR(check(options));
-  TILEWISE_RETURN_IF_ERROR(check_supported(options));
-  TILEWISE_ASSIGN_OR_RETURN(
-      const Question question,
-      Question::create(engine, options.tasks, options.predict, options.format));
-  TILEWISE_ASSIGN_OR_RETURN(rows::LineReader reader,
-                            rows::LineReader::open(options.inputs, options.stop));
-  TILEWISE_RETURN_IF_ERROR(prepare_directory(options.output_directory, options.overwrite));
-
-  PartWriter parts(options.output_directory, options.rows_per_part);
-  Job job(engine, options, question, std::move(reader));
-  TILEWISE_ASSIGN_OR_RETURN(Progress progress,
-                            job.run(
-                                [&](const Chunk& chunk) {
-                                  return parts.append(
-                                      chunk.output, static_cast<int64_t>(chunk.input.lines.size()));
-                                },
-                                on_rejected,
-                                [&](Progress& now) {
-                                  now.parts = parts.parts();
-                                  on_progress(now);
-                                }));
-  TILEWISE_RETURN_IF_ERROR(parts.finish());
-  progress.parts = parts.parts();
-  on_progress(progress);
-  return progress;
+                     const OnProgress& on_progress) {
+  return Job(engine, options, {on_rejected, on_progress}).run();
 }
 
 Result<Progress> stream(engine::Engine& engine, const Options& options,
                         const std::function<Status(std::string_view)>& write,
-                        const OnRejected& on_rejected,
-                        const std::function<void(const Progress&)>& on_progress) {
+                        const OnRejected& on_rejected, const OnProgress& on_progress) {
   TILEWISE_RETURN_IF_ERROR(check(options));
+  TILEWISE_ASSIGN_OR_RETURN(const Question question, Question::create(engine, options));
+  TILEWISE_ASSIGN_OR_RETURN(auto files, rows::list_inputs(options.inputs, options.input_format));
   TILEWISE_ASSIGN_OR_RETURN(
-      const Question question,
-      Question::create(engine, options.tasks, options.predict, options.format));
-  TILEWISE_ASSIGN_OR_RETURN(rows::LineReader reader,
-                            rows::LineReader::open(options.inputs, options.stop));
-  Job job(engine, options, question, std::move(reader));
-  return job.run([&](const Chunk& chunk) { return write(chunk.output); }, on_rejected, on_progress);
+      rows::LineReader lines,
+      rows::LineReader::open(std::move(files), options.stop, rows::Hashing::none));
+  StreamSink sink(question, write);
+  PartReader parts(std::move(lines), std::numeric_limits<int64_t>::max(), options.limit);
+  Flow flow(engine, question, std::move(parts), sink, options.stop, SteadyClock().now());
+  return flow.run({on_rejected, on_progress});
 }
 
 }  // namespace tilewise::batch

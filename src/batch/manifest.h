@@ -30,9 +30,9 @@ struct PartRecord {
   int64_t rejected = 0;  ///< of them
   int64_t tokens = 0;
   int64_t reused = 0;  ///< answers that a previous run gave
-  FileRecord answers;
-  std::optional<FileRecord> rejections;  ///< where rows were rejected
-  std::optional<FileRecord> scores;      ///< where scores are written
+  FileRecord answers = {};
+  std::optional<FileRecord> rejections = {};  ///< where rows were rejected
+  std::optional<FileRecord> scores = {};      ///< where scores are written
 
   bool operator==(const PartRecord&) const = default;
 };

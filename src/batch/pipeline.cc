@@ -1,15 +1,9 @@
 #include "batch/pipeline.h"
 
 namespace tilewise::batch {
-namespace {
-
-/// One that is worked on, one that waits: a replica never waits for the reader.
-constexpr int kChunksAReplica = 2;
-
-}  // namespace
 
 Pipeline::Pipeline(engine::Engine& engine, const Question& question) : engine_(engine) {
-  for (int i = 0; i < kChunksAReplica * engine.replicas() + 1; ++i) {
+  for (int i = 0; i < chunks_of(engine.replicas()); ++i) {
     chunks_.push_back(std::make_unique<Chunk>(question));
     free_.push_back(chunks_.back().get());
   }

@@ -15,6 +15,10 @@
 
 namespace tilewise::batch {
 
+/// For each replica one that is worked on and one that waits, so that it never waits for the
+/// reader; and one that is being filled or emptied.
+constexpr int32_t chunks_of(int32_t replicas) { return 2 * replicas + 1; }
+
 /// A ring of chunks. Not thread-safe: one thread fills and empties it.
 class Pipeline {
  public:

@@ -4,6 +4,7 @@
 
 #include <simdjson.h>
 
+#include "batch/memory.h"
 #include "rows/writer.h"
 
 namespace tilewise::batch {
@@ -56,6 +57,7 @@ Settings Settings::of(const engine::Engine& engine, const Options& options,
       {"limit", std::to_string(options.limit)},
       {"shard",
        text(std::to_string(options.shard.index) + "/" + std::to_string(options.shard.count))},
+      {"longest_line", std::to_string(longest_line(options.memory_bytes))},
       {"catalogs", text_or_null(records)},
       {"isa", text(engine.isa())},
   });

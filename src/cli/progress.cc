@@ -46,27 +46,35 @@ std::string counts(const batch::Progress& progress) {
   return text;
 }
 
-/// "[=====>     ]  42 %  1,234 rows, 567 rows/s, 0:12 left"; no bar where the end is not known.
-std::string picture(const batch::Progress& progress, double fraction) {
-  std::string text;
-  if (fraction >= 0) {
-    const int filled = static_cast<int>(fraction * kBarWidth);
-    text = fmt::format("[{:=<{}}{: <{}}] {:3.0f} %  ", "", filled, "", kBarWidth - filled,
-                       100 * fraction);
+std::string bar(double fraction) {
+  const int filled = static_cast<int>(fraction * kBarWidth);
+  return fmt::format("[{:=<{}}{: <{}}] {:3.0f} %  ", "", filled, "", kBarWidth - filled,
+                     100 * fraction);
+}
+
+/// "[=====>     ]  42 %  1,234 rows, 567 rows/s, 0:12 left, 0.021 USD"; no bar where the end is not
+/// known. While catalogues are read there are no rows yet.
+std::string picture(const batch::Progress& progress, double fraction,
+                    const std::optional<double>& price) {
+  std::string text = fraction >= 0 ? bar(fraction) : "";
+  if (progress.records > 0) {
+    text += grouped(progress.records) + " records of the catalogue";
+  } else {
+    text += counts(progress) + ", " + grouped(rows_per_second(progress)) + " rows/s";
   }
-  text +=
-      counts(progress) + ", " + grouped(per_second(progress.rows, progress.seconds)) + " rows/s";
-  if (fraction > 0.01)
-    text += ", " + clock_time(progress.seconds * (1 - fraction) / fraction) + " left";
+  const double done = fraction - progress.resumed_fraction;  // in this run
+  if (done > 0.01) text += ", " + clock_time(progress.seconds * (1 - fraction) / done) + " left";
+  if (price) text += fmt::format(", {:.3g} USD", progress.seconds / 3600 * *price);
   return text;
 }
 
 }  // namespace
 
-ProgressDisplay::ProgressDisplay(bool enabled, int64_t limit)
+ProgressDisplay::ProgressDisplay(bool enabled, int64_t limit, std::optional<double> price)
     : enabled_(enabled),
       terminal_(isatty(STDERR_FILENO) == 1),
       limit_(limit),
+      price_(price),
       next_seconds_(terminal_ ? kTerminalDelay : kLineDelay) {}
 
 void ProgressDisplay::show(const batch::Progress& progress) {
@@ -76,7 +84,7 @@ void ProgressDisplay::show(const batch::Progress& progress) {
   if (limit_ > 0) {
     fraction = std::max(fraction, static_cast<double>(progress.rows) / static_cast<double>(limit_));
   }
-  const std::string text = picture(progress, std::min(fraction, 1.0));
+  const std::string text = picture(progress, std::min(fraction, 1.0), price_);
   if (!terminal_) return log_info(text);
   std::fputs(("\r\033[K" + text).c_str(), stderr);
   std::fflush(stderr);
@@ -102,14 +110,22 @@ void RejectionReport::finish() const {
 }
 
 std::string describe(const batch::Progress& progress) {
-  return fmt::format("{} in {:.2f} s: {} rows/s, {} tokens/s", counts(progress), progress.seconds,
-                     grouped(per_second(progress.rows, progress.seconds)),
-                     grouped(per_second(progress.tokens, progress.seconds)));
+  std::string text = counts(progress);
+  if (progress.resumed_rows > 0)
+    text += ", " + grouped(progress.resumed_rows) + " by earlier runs,";
+  if (progress.reused > 0) text += ", " + grouped(progress.reused) + " scores taken,";
+  return text + fmt::format(" in {:.2f} s: {} rows/s, {} tokens/s", progress.seconds,
+                            grouped(rows_per_second(progress)),
+                            grouped(per_second(progress.tokens, progress.seconds)));
+}
+
+double rows_per_second(const batch::Progress& progress) {
+  return per_second(progress.rows - progress.resumed_rows, progress.seconds);
 }
 
 double cost_per_million(const batch::Progress& progress, double usd_per_hour) {
-  const int64_t answered = progress.rows - progress.rejected;
-  if (answered == 0) return 0;
+  const int64_t answered = progress.rows - progress.rejected - progress.resumed_rows;
+  if (answered <= 0) return 0;
   return progress.seconds / 3600 * usd_per_hour / static_cast<double>(answered) * 1e6;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/status.h"
@@ -14,7 +15,8 @@ namespace tilewise::cli {
 class ProgressDisplay {
  public:
   /// `enabled`: false draws nothing. `limit`: rows after which the work ends, 0: not known.
-  ProgressDisplay(bool enabled, int64_t limit);
+  /// `price`: USD an hour, for what it has cost so far.
+  ProgressDisplay(bool enabled, int64_t limit, std::optional<double> price = {});
   ~ProgressDisplay() { clear(); }
   ProgressDisplay(const ProgressDisplay&) = delete;
   ProgressDisplay& operator=(const ProgressDisplay&) = delete;
@@ -29,6 +31,7 @@ class ProgressDisplay {
   bool enabled_;
   bool terminal_;
   int64_t limit_;
+  std::optional<double> price_;
   double next_seconds_;
   bool drawn_ = false;
 };
@@ -45,10 +48,14 @@ class RejectionReport {
   int64_t count_ = 0;
 };
 
-/// "12,345 rows (3 rejected) in 4.20 s: 2,939 rows/s, 150,120 tokens/s"
+/// "12,345 rows (3 rejected) in 4.20 s: 2,939 rows/s, 150,120 tokens/s"; what earlier runs or a
+/// previous job have given is named, too.
 std::string describe(const batch::Progress& progress);
 
-/// USD for a million answered rows at this pace; 0 when there were none.
+/// Rows that this run answered or rejected, a second.
+double rows_per_second(const batch::Progress& progress);
+
+/// USD for a million rows that this run answered, at this pace; 0 when there were none.
 double cost_per_million(const batch::Progress& progress, double usd_per_hour);
 
 }  // namespace tilewise::cli

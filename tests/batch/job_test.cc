@@ -3,7 +3,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
+#include <map>
 #include <thread>
 
 #include <fcntl.h>
@@ -12,16 +14,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/temporary_folder.h"
 #include "compile/compile.h"
 
 namespace tilewise::batch {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
+using testing::StartsWith;
 
 const std::string kCheckpoints = std::string(TILEWISE_SOURCE_DIR) + "/tests/data/checkpoint/";
 
@@ -36,8 +42,9 @@ class JobTest : public testing::Test {
   ~JobTest() override { fs::remove_all(folder_); }
 
   static std::string model() {
+    static const TemporaryFolder folder;
     static const std::string path = [] {
-      const std::string compiled = testing::TempDir() + "job_" + std::to_string(getpid()) + ".tw";
+      const std::string compiled = folder / "job.tw";
       auto loaded = compile::load_model({kCheckpoints + "multi_task", kCheckpoints + "bert"});
       EXPECT_TRUE(loaded.ok()) << loaded.status().message();
       const auto report = compile::compile(*std::move(loaded), {}, compiled);
@@ -46,7 +53,6 @@ class JobTest : public testing::Test {
     }();
     return path;
   }
-  static void TearDownTestSuite() { fs::remove(model()); }
 
   static std::shared_ptr<engine::Engine> open(int32_t replicas) {
     auto engine = engine::Engine::open(model(), {.replicas = replicas, .pin = false});
@@ -99,12 +105,28 @@ class JobTest : public testing::Test {
     for (const std::string& name : names()) all += read_file_at(folder_ / "out" / name);
     return all;
   }
-  std::vector<std::string> names() const {
+  /// Of the parts.
+  std::vector<std::string> names(const std::string& directory = "out") const {
     std::vector<std::string> found;
-    if (!fs::exists(folder_ / "out")) return found;
-    for (const auto& entry : fs::directory_iterator(folder_ / "out"))
-      found.push_back(entry.path().filename());
+    if (!fs::exists(folder_ / directory)) return found;
+    for (const auto& entry : fs::directory_iterator(folder_ / directory)) {
+      const std::string name = entry.path().filename();
+      if (name.starts_with("part-")) found.push_back(name);
+    }
     std::sort(found.begin(), found.end());
+    return found;
+  }
+
+  bool is_complete() const { return fs::exists(folder_ / "out/_SUCCESS"); }
+  void damage(const std::string& name) const { std::ofstream(folder_ / "out" / name) << "?"; }
+  void remove_output() const { fs::remove_all(folder_ / "out"); }
+  /// Everything but the manifest, which has times.
+  std::map<std::string, std::string> results() const {
+    std::map<std::string, std::string> found;
+    for (const auto& entry : fs::recursive_directory_iterator(folder_ / "out")) {
+      const std::string name = fs::relative(entry.path(), folder_ / "out");
+      if (entry.is_regular_file() && name != "_manifest.json") found[name] = read_file_at(entry);
+    }
     return found;
   }
 
@@ -239,25 +261,320 @@ TEST_F(JobTest, OldPartsAreNotMixedWithNewOnes) {
   Options job = options(write_rows(30));
   job.rows_per_part = 10;
   ASSERT_TRUE(run_job(*engine, job).ok());
-  EXPECT_EQ(run_job(*engine, job).status().code(), StatusCode::invalid_argument);
+  const auto before = results();
+  for (const auto& [name, change] : std::map<std::string, std::function<void(Options&)>>{
+           {"rows_per_part 20", [](Options& other) { other.rows_per_part = 20; }},
+           {"tasks \"intent\"", [](Options& other) { other.tasks = "intent"; }},
+           {"top 2", [](Options& other) { other.predict.top = 2; }},
+           {"threshold 0.5", [](Options& other) { other.predict.threshold = 0.5F; }},
+           {"logits true", [](Options& other) { other.format.logits = true; }},
+           {"limit 5", [](Options& other) { other.limit = 5; }},
+           {"scores false", [](Options& other) { other.write_scores = false; }},
+           {"shard \"0/2\"", [](Options& other) { other.shard.count = 2; }},
+           {"compress \"gzip\"",
+            [](Options& other) { other.compression = rows::Compression::gzip; }},
+       }) {
+    Options other = job;
+    change(other);
+    const Status status = run_job(*engine, other).status();
+    EXPECT_EQ(status.code(), StatusCode::invalid_argument) << name;
+    EXPECT_EQ(status.problem().found, name);
+    EXPECT_THAT(status.message(), HasSubstr("--overwrite"));
+    EXPECT_EQ(results(), before);
+  }
   job.overwrite = true;
   job.rows_per_part = 20;
   ASSERT_TRUE(run_job(*engine, job).ok());
   EXPECT_THAT(names(), ElementsAre("part-00000.jsonl", "part-00001.jsonl"));
 }
 
-TEST_F(JobTest, AStoppedJobLeavesOnlyWholeParts) {
+TEST_F(JobTest, AStoppedJobLeavesWholePartsAndGoesOn) {
   Options job = options(write_rows(2000));
   job.rows_per_part = 100;
+  ASSERT_TRUE(run_job(*open(2), job).ok());
+  const auto undisturbed = results();
+  remove_output();
   int asked = 0;
   job.stop = [&] { return ++asked > 20; };
-  const auto result = run_job(*open(2), job);
-  EXPECT_EQ(result.status().code(), StatusCode::interrupted);
+  const auto stopped = run_job(*open(2), job);
+  EXPECT_EQ(stopped.status().code(), StatusCode::interrupted);
+  EXPECT_FALSE(is_complete());
   const auto found = names();
   EXPECT_LT(found.size(), 20u);
   std::vector<int> due(100 * found.size());
   for (size_t i = 0; i < due.size(); ++i) due[i] = static_cast<int>(i);
   EXPECT_EQ(ids(output()), due);
+
+  job.stop = {};
+  const auto progress = run_job(*open(2), job);
+  ASSERT_TRUE(progress.ok()) << progress.status().message();
+  EXPECT_EQ(progress->rows, 2000);
+  EXPECT_EQ(progress->parts, 20);
+  EXPECT_EQ(progress->resumed_rows, static_cast<int64_t>(due.size()));
+  EXPECT_EQ(results(), undisturbed);
+}
+
+TEST_F(JobTest, ACompleteJobOnlyVerifies) {
+  Options job = options(write_rows(250));
+  job.rows_per_part = 100;
+  ASSERT_TRUE(run_job(*open(2), job).ok());
+  const auto before = results();
+  const std::string manifest = read_file_at(folder_ / "out/_manifest.json");
+  const auto again = run_job(*open(1), job);
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again->resumed_rows, 250);
+  EXPECT_EQ(again->tokens, 0);
+  EXPECT_EQ(results(), before);
+  EXPECT_EQ(read_file_at(folder_ / "out/_manifest.json"), manifest);
+}
+
+TEST_F(JobTest, WhatIsDamagedIsMadeAnew) {
+  const std::string bad = "bad\n" + read_file_at(write_rows(250));
+  Options job = options(write("bad.jsonl", bad));
+  job.rows_per_part = 100;
+  ASSERT_TRUE(run_job(*open(2), job).ok());
+  const auto before = results();
+  for (const char* name :
+       {"part-00001.jsonl", "_scores/part-00002.scores", "rejected/part-00000.jsonl"}) {
+    damage(name);
+    const auto again = run_job(*open(2), job);
+    ASSERT_TRUE(again.ok()) << again.status().message();
+    EXPECT_LT(again->resumed_rows, 251);
+    EXPECT_GE(again->resumed_rows, 151);
+    EXPECT_EQ(results(), before) << name;
+  }
+}
+
+TEST_F(JobTest, ChangedInputIsRefused) {
+  const std::string rows = read_file_at(write_rows(250));
+  Options job = options(write("input.jsonl", rows));
+  job.rows_per_part = 100;
+  ASSERT_TRUE(run_job(*open(2), job).ok());
+  const auto before = results();
+  std::string changed = rows;
+  changed[changed.rfind("249")] = '8';
+  const std::string shorter = rows.substr(0, rows.find("{\"id\":200"));
+  for (const std::string& other : {changed, shorter, rows + "{\"text\":\"one more\"}\n"}) {
+    write("input.jsonl", other);
+    const Status status = run_job(*open(2), job).status();
+    EXPECT_EQ(status.code(), StatusCode::invalid_argument) << status.message();
+    EXPECT_THAT(status.message(), HasSubstr("has changed"));
+    EXPECT_EQ(results(), before);
+  }
+  // A part that must be made anew knows its rows, too.
+  damage("part-00002.jsonl");
+  write("input.jsonl", changed);
+  EXPECT_THAT(run_job(*open(2), job).status().message(), HasSubstr("part-00002"));
+}
+
+TEST_F(JobTest, MoreRowsThanFullPartsHoldAreAChange) {
+  const std::string rows = read_file_at(write_rows(200));
+  Options job = options(write("input.jsonl", rows));
+  job.rows_per_part = 100;
+  ASSERT_TRUE(run_job(*open(2), job).ok());
+  write("input.jsonl", rows + "{\"text\":\"one more\"}\n");
+  EXPECT_THAT(run_job(*open(2), job).status().message(), HasSubstr("has changed"));
+}
+
+TEST_F(JobTest, RejectedRowsStandInAFile) {
+  Options job = options(write("rows.jsonl",
+                              "{\"text\":\"a\"}\n"
+                              "bad\n"
+                              "{\"text\":\"b\"}\n"
+                              "{\"id\":\"x\",\"text\":{\"title\":\"no\"}}\n"));
+  job.rows_per_part = 2;
+  ASSERT_TRUE(run_job(*open(1), job).ok());
+  EXPECT_THAT(read_file_at(folder_ / "out/rejected/part-00000.jsonl"),
+              AllOf(StartsWith("{\"file\":\"" + job.inputs[0] + "\",\"line\":2,\"what\":\""),
+                    HasSubstr("\"expected\":"), EndsWith("}\n")));
+  EXPECT_THAT(read_file_at(folder_ / "out/rejected/part-00001.jsonl"),
+              HasSubstr("\"line\":4,\"id\":\"x\",\"what\":\""));
+}
+
+TEST_F(JobTest, ShardsShareTheRows) {
+  Options job = options(write_rows(300));
+  job.rows_per_part = 40;
+  ASSERT_TRUE(run_job(*open(2), job).ok());
+  std::map<int, std::string> due;
+  const auto add_lines = [](const std::string& lines, std::map<int, std::string>& to) {
+    for (size_t at = 0; at < lines.size();) {
+      const size_t end = lines.find('\n', at);
+      const std::string line = lines.substr(at, end - at);
+      EXPECT_TRUE(to.emplace(ids(line + "\n").front(), line).second) << line;
+      at = end + 1;
+    }
+  };
+  add_lines(output(), due);
+  std::map<int, std::string> found;
+  int64_t rows = 0;
+  job.shard.count = 3;
+  for (job.shard.index = 0; job.shard.index < 3; ++job.shard.index) {
+    remove_output();
+    const auto progress = run_job(*open(2), job);
+    ASSERT_TRUE(progress.ok()) << progress.status().message();
+    EXPECT_EQ(progress->parts, 3) << "of 120 input rows each";
+    EXPECT_GT(progress->rows, 60) << "a fair share";
+    rows += progress->rows;
+    add_lines(output(), found);
+  }
+  EXPECT_EQ(rows, 300);
+  EXPECT_EQ(found, due);
+}
+
+TEST_F(JobTest, ThereIsNoSuchShard) {
+  Options job = options(write_rows(3));
+  for (const Shard& shard : {Shard{3, 3}, Shard{-1, 3}, Shard{0, 0}}) {
+    job.shard = shard;
+    EXPECT_EQ(run_job(*open(1), job).status().code(), StatusCode::invalid_argument);
+  }
+}
+
+TEST_F(JobTest, TooLittleMemoryIsRefused) {
+  Options job = options(write_rows(3));
+  job.memory_bytes = 1000;
+  const Status status = run_job(*open(1), job).status();
+  EXPECT_EQ(status.code(), StatusCode::invalid_argument);
+  EXPECT_THAT(status.message(), HasSubstr("--memory"));
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
+/// Pairs by ids against a catalogue, and the same pairs written out.
+class PairJobTest : public JobTest {
+ protected:
+  static std::string record(int i, const std::string& more = "") {
+    return "\"title\":\"red shoes " + std::to_string(i % 7) + more + "\",\"brand\":\"b" +
+           std::to_string(i) + "\",\"price\":" + std::to_string(i);
+  }
+  std::string write_catalog(int count, const std::string& more = "") const {
+    std::string bytes;
+    for (int i = 0; i < count; ++i) {
+      bytes += "{\"id\":" + std::to_string(i) + "," + record(i, i % 10 == 3 ? more : "") + "}\n";
+    }
+    return write("catalog.jsonl", bytes);
+  }
+  std::string write_pairs(int count, int records) const {
+    std::string bytes;
+    for (int i = 0; i < count; ++i) {
+      bytes += "{\"id\":" + std::to_string(i) + ",\"left_id\":\"" + std::to_string(i % records) +
+               "\",\"right_id\":" + std::to_string(i * i % records) + "}\n";
+    }
+    return write("pairs.jsonl", bytes);
+  }
+  std::string write_written_out(int count, int records, const std::string& more = "") const {
+    const auto side = [&](int i) { return "{" + record(i, i % 10 == 3 ? more : "") + "}"; };
+    std::string bytes;
+    for (int i = 0; i < count; ++i) {
+      bytes += "{\"id\":" + std::to_string(i) + ",\"left\":" + side(i % records) +
+               ",\"right\":" + side(i * i % records) + "}\n";
+    }
+    return write("rows.jsonl", bytes);
+  }
+  Options pairs(const std::string& input) const {
+    return {.inputs = {input}, .output_directory = folder_ / "out", .tasks = "duplicate"};
+  }
+};
+
+TEST_F(PairJobTest, IdPairsAreScoredLikePairsWrittenOut) {
+  ASSERT_TRUE(run_job(*open(2), pairs(write_written_out(400, 31))).ok());
+  const std::string due = output();
+  EXPECT_THAT(ids(due), SizeIs(400));
+  remove_output();
+  Options job = pairs(write_pairs(400, 31));
+  job.catalogs = {write_catalog(31)};
+  const auto progress = run_job(*open(2), job);
+  ASSERT_TRUE(progress.ok()) << progress.status().message();
+  EXPECT_EQ(progress->records, 31);
+  EXPECT_EQ(output(), due);
+  remove_output();
+  job.left_catalogs = job.right_catalogs = std::exchange(job.catalogs, {});
+  ASSERT_TRUE(run_job(*open(2), job).ok());
+  EXPECT_EQ(output(), due);
+}
+
+TEST_F(PairJobTest, APairWithoutARecordIsRejected) {
+  Options job = pairs(write_pairs(10, 10));
+  job.catalogs = {write_catalog(9)};  // 3 x 3 is the first that names record 9
+  const auto progress = run_job(*open(1), job);
+  ASSERT_TRUE(progress.ok());
+  EXPECT_EQ(progress->rejected, 3);
+  EXPECT_THAT(ids(output()), ElementsAre(0, 1, 2, 4, 5, 6, 8));
+  EXPECT_THAT(rejected_.front(), AllOf(HasSubstr(":4, right_id"), HasSubstr("found 9")));
+}
+
+TEST_F(PairJobTest, RejectedRecordsStandInAFile) {
+  Options job = pairs(write_pairs(10, 3));
+  job.catalogs = {write("catalog.jsonl", read_file_at(write_catalog(3)) + "bad\n")};
+  const auto progress = run_job(*open(1), job);
+  ASSERT_TRUE(progress.ok());
+  EXPECT_EQ(progress->rejected_records, 1);
+  EXPECT_THAT(read_file_at(folder_ / "out/rejected/records.jsonl"), HasSubstr("catalog.jsonl:4"));
+}
+
+TEST_F(PairJobTest, AnotherCatalogIsAnotherJob) {
+  Options job = pairs(write_pairs(30, 10));
+  job.catalogs = {write_catalog(10)};
+  ASSERT_TRUE(run_job(*open(1), job).ok());
+  write_catalog(10, " new");
+  EXPECT_THAT(run_job(*open(1), job).status().message(), HasSubstr("catalogs"));
+}
+
+TEST_F(PairJobTest, CataloguesServePairsAlone) {
+  Options job = options(write_rows(3));
+  job.catalogs = {write_catalog(3)};
+  EXPECT_EQ(run_job(*open(1), job).status().code(), StatusCode::invalid_argument);
+  job = pairs(write_pairs(3, 3));
+  job.left_catalogs = {write_catalog(3)};
+  EXPECT_THAT(run_job(*open(1), job).status().message(), HasSubstr("--right-catalog"));
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
+TEST_F(PairJobTest, ScoresOfAPreviousRunAreTaken) {
+  for (const bool both_orders : {false, true}) {
+    fs::remove_all(folder_ / "previous");
+    remove_output();
+    Options first = pairs(write_written_out(400, 40));
+    first.predict.both_orders = both_orders;
+    first.output_directory = folder_ / "previous";
+    ASSERT_TRUE(run_job(*open(2), first).ok());
+
+    Options second = pairs(write_written_out(400, 40, " new"));
+    second.predict.both_orders = both_orders;
+    ASSERT_TRUE(run_job(*open(2), second).ok());
+    const auto due = results();
+    remove_output();
+    second.since = first.output_directory;
+    const auto progress = run_job(*open(2), second);
+    ASSERT_TRUE(progress.ok()) << progress.status().message();
+    EXPECT_GT(progress->reused, 250);
+    EXPECT_LT(progress->reused, 400);
+    EXPECT_EQ(results(), due);
+  }
+}
+
+TEST_F(PairJobTest, APreviousRunMustServe) {
+  Options first = pairs(write_written_out(40, 4));
+  first.output_directory = folder_ / "previous";
+  first.write_scores = false;
+  ASSERT_TRUE(run_job(*open(1), first).ok());
+  Options second = pairs(first.inputs[0]);
+  second.since = first.output_directory;
+  EXPECT_THAT(run_job(*open(1), second).status().message(), HasSubstr("--no-scores"));
+  second.since = folder_ / "nowhere";
+  EXPECT_EQ(run_job(*open(1), second).status().code(), StatusCode::not_found);
+  second.since = second.output_directory = first.output_directory;
+  EXPECT_EQ(run_job(*open(1), second).status().code(), StatusCode::invalid_argument);
+}
+
+TEST_F(PairJobTest, OtherTasksTakeNothing) {
+  Options first = options(write_rows(50));
+  first.output_directory = folder_ / "previous";
+  ASSERT_TRUE(run_job(*open(1), first).ok());
+  Options second = options(first.inputs[0]);
+  second.tasks = "urgency";
+  second.since = first.output_directory;
+  const auto progress = run_job(*open(1), second);
+  ASSERT_TRUE(progress.ok()) << progress.status().message();
+  EXPECT_EQ(progress->reused, 0);
 }
 
 TEST_F(JobTest, AFailingSinkEndsTheJobWithItsReason) {

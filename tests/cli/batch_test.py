@@ -1,4 +1,5 @@
 """batch: parts, order, rejected rows, and what is left when it ends early: batch_test.py TILEWISE."""
+import hashlib
 import json
 import os
 import random
@@ -26,7 +27,10 @@ class BatchCase(TestCase):
         return ["batch", model(precision), "--task", task, "--output", self.output, *more]
 
     def parts(self):
-        return {path.name: path.read_bytes() for path in sorted(self.output.iterdir())}
+        return {path.name: path.read_bytes() for path in sorted(self.output.glob("part-*"))}
+
+    def manifest(self):
+        return json.loads((self.output / "_manifest.json").read_bytes())
 
     def joined(self):
         return b"".join(self.parts().values())
@@ -79,12 +83,26 @@ class Output(BatchCase):
         done = run(*self.batch("--input", path, "--price", "0.36", "--overwrite"))
         self.assertRegex(done.stderr.decode(), r"301 rows \(1 rejected\) in .*; 1 part in .*USD per million rows at 0.36 USD an hour")
 
+    def test_manifest(self):
+        content = to_lines(rows(250)) + b"bad\n"
+        path = self.write("rows.jsonl", content)
+        self.done(*self.batch("--input", path, "--rows-per-part", "100", "--price", "0.36"))
+        manifest = self.manifest()
+        self.assertEqual((manifest["status"], manifest["rows"], manifest["rejected"]), ("complete", 251, 1))
+        self.assertEqual(manifest["inputs"], [{"path": str(path), "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}])
+        self.assertEqual([part["rows"] for part in manifest["parts"]], [100, 100, 51])
+        self.assertEqual([part["answers"]["bytes"] for part in manifest["parts"]], [len(part) for part in self.parts().values()])
+        self.assertAlmostEqual(manifest["usd"], manifest["seconds"] / 3600 * 0.36, places=6)
+        settings = manifest["settings"]
+        self.assertEqual((settings["tasks"], settings["rows_per_part"], settings["top"], settings["threshold"]), ("intent", 100, 1, None))
+        self.assertEqual((self.output / "_SUCCESS").read_bytes(), b"")
+        self.assertEqual([json.loads(line)["line"] for line in (self.output / "rejected" / "part-00002.jsonl").read_text().splitlines()], [251])
+
 
 class Refusals(BatchCase):
     def test_bad_input_is_said_before_the_output_is_touched(self):
         good = self.write("rows.jsonl", to_lines(rows(5)))
         self.error(BAD_INPUT, *self.batch("--input", good, self.folder / "nowhere.jsonl"), says=["nowhere.jsonl", "No such file"])
-        self.error(BAD_INPUT, *self.batch("--input", self.folder), says=["is a directory"])
         self.error(BAD_INPUT, *self.batch("--input", good, task="nope"), says=["found nope"])
         self.assertFalse(self.output.exists())
 
@@ -95,7 +113,7 @@ class Refusals(BatchCase):
         path.chmod(0)
         self.error(FAILED, *self.batch("--input", path), says=["Permission denied"])
 
-    def test_compressed_input(self):
+    def test_compressed_input_that_breaks_off(self):
         path = self.write("rows.jsonl.gz", b"\x1f\x8b\x08\x00\x00")
         self.error(BAD_INPUT, *self.batch("--input", path), says=["gzip"])
 
@@ -103,8 +121,26 @@ class Refusals(BatchCase):
         path = self.write("rows.jsonl", to_lines(rows(5)))
         self.done(*self.batch("--input", path))
         before = self.parts()
-        self.error(WRONG_COMMAND_LINE, *self.batch("--input", path), says=["not empty", "--overwrite"])
+        self.error(WRONG_COMMAND_LINE, *self.batch("--input", path, "--top", "2"), says=["another job", "top 1", "top 2", "--overwrite"])
         self.assertEqual(self.parts(), before)
+        (self.output / "_manifest.json").unlink()
+        self.error(WRONG_COMMAND_LINE, *self.batch("--input", path), says=["not empty", "--overwrite"])
+
+    def test_a_damaged_manifest(self):
+        path = self.write("rows.jsonl", to_lines(rows(5)))
+        self.done(*self.batch("--input", path))
+        (self.output / "_manifest.json").write_text('{"version": 1}')
+        self.error(BAD_INPUT, *self.batch("--input", path), says=["_manifest.json, status", "damaged", "--overwrite"])
+        self.done(*self.batch("--input", path, "--overwrite"))
+
+    def test_flags_that_make_no_sense(self):
+        path = self.write("rows.jsonl", to_lines(rows(5)))
+        for flags, says in ((["--shard", "3/3"], "0 to N - 1"), (["--shard", "1"], "I/N"), (["--shard", "1/2x"], "I/N"),
+                            (["--memory", "1M"], "--memory"), (["--catalog", path], "pair")):
+            self.error(WRONG_COMMAND_LINE, *self.batch("--input", path, *flags), says=[says])
+        for flags in (["--memory", "x"], ["--compress", "lzma"], ["--output-format", "xml"], ["--price", "-1"]):
+            self.assertEqual(run(*self.batch("--input", path, *flags)).returncode, WRONG_COMMAND_LINE)
+        self.assertFalse(self.output.exists())
 
     def test_output_that_cannot_be_a_directory(self):
         path = self.write("rows.jsonl", to_lines(rows(5)))
@@ -147,6 +183,9 @@ class EarlyEnd(BatchCase):
             self.assertIn(b"tilewise: error: stopped", error)
             self.assertEqual(list(self.parts()), ["part-00000.jsonl", "part-00001.jsonl"])
             self.assertEqual([json.loads(line)["id"] for line in self.joined().splitlines()], list(range(200)))
+            self.assertEqual(self.manifest()["status"], "running")
+            self.done(*self.batch("--input", "-", "--rows-per-part", "100"), stdin=to_lines(rows(250)))
+            self.assertEqual([json.loads(line)["id"] for line in self.joined().splitlines()], list(range(250)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,25 @@
+// How a job stays within the memory that it was given.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/status.h"
+
+namespace tilewise::batch {
+
+/// Anonymous memory of this process, resident now, in bytes: what counts against its limit. Mapped
+/// files (the model, catalogues, score files) are the page cache's and go when others need room.
+/// 0 where the system does not say.
+int64_t anonymous_bytes();
+
+/// The longest line that a job takes, in bytes. It depends on `limit` (bytes; 0: the default) and
+/// on nothing else: which rows are rejected must not depend on the machine.
+size_t longest_line(int64_t limit);
+
+/// Whether lines of that length, with their copies on the way, fit into the limit beside the bytes
+/// that are `in_use` and what a job needs in any case. The default grows with the replicas. Errors:
+/// invalid_argument saying how much is needed.
+Status check_memory(int64_t limit, int64_t in_use, int32_t replicas);
+
+}  // namespace tilewise::batch
