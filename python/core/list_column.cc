@@ -71,28 +71,28 @@ void add_text(nb::handle text, Strings& strings) {
   strings.add(bytes_of(checked(bytes)));
 }
 
+std::string type_of(nb::handle value) { return nb::type_name(value.type()).c_str(); }
+
 /// None, NaN, and pandas.NA.
 bool is_missing(nb::handle value) {
   if (value.is_none()) return true;
   if (PyFloat_Check(value.ptr())) return std::isnan(PyFloat_AS_DOUBLE(value.ptr()));
-  return std::string_view(nb::type_name(value.type()).c_str()).ends_with("NAType");
+  return type_of(value).ends_with("NAType");
 }
 
 bool is_number(nb::handle value) {
   return PyNumber_Check(value.ptr()) != 0 && PySequence_Check(value.ptr()) == 0;
 }
 
-std::string type_name(nb::handle value) { return nb::type_name(value.type()).c_str(); }
-
 [[noreturn]] void wrong_row(int64_t row, const char* expected, nb::handle found) {
   raise("WrongTypeError", "An input has a type that cannot be read (at row " + std::to_string(row) +
-                              "; expected " + expected + "; found " + type_name(found) + ")");
+                              "; expected " + expected + "; found " + type_of(found) + ")");
 }
 
 [[noreturn]] void wrong_field(int64_t row, const std::string& name, nb::handle found) {
   raise("WrongTypeError", "A record is flat (at row " + std::to_string(row) + ", field \"" + name +
                               "\"; expected a string, a number, a bool or None; found " +
-                              type_name(found) + ")");
+                              type_of(found) + ")");
 }
 
 /// Fields in the order in which they first come.

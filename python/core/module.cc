@@ -18,11 +18,14 @@ using namespace nb::literals;
 namespace tilewise::python {
 namespace {
 
-/// A read-only memoryview of a column, which keeps the answers alive.
+/// A read-only memoryview of a column, which keeps the answers alive. Never one of a null pointer,
+/// which pyarrow would not take.
 template <class T>
 nb::object memory_of(const AnswerColumns& answers, const std::vector<T>& column) {
+  static const T kNothing{};
   using View = nb::ndarray<nb::memview, const T, nb::ndim<1>>;
-  return nb::cast(View(column.data(), {column.size()}, nb::find(answers)));
+  const T* data = column.empty() ? &kNothing : column.data();
+  return nb::cast(View(data, {column.size()}, nb::find(answers)));
 }
 
 template <auto Member>
@@ -114,6 +117,7 @@ int64_t Column::rows() const {
 
 NB_MODULE(_core, module) {
   using namespace tilewise::python;
+  nb::set_leak_warnings(false);  // pyarrow keeps its memory, and so our answers, when Python ends
   module.attr("__version__") = tilewise::version();
   add_column_type(module);
   add_answers(module);

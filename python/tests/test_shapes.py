@@ -170,11 +170,12 @@ def test_bad_utf8_is_read_as_everywhere(model):
     assert tuple(answer) == model.predict("vector", raw.decode(errors="replace")).embedding
 
 
-@pytest.mark.parametrize("offsets", [[0, 900], [5, 3], [-4, 3]])
+@pytest.mark.parametrize("offsets", [[3, 900], [900, 5], [-4, 5], [5, 3]])
 def test_broken_offsets_are_refused(model, offsets):
-    buffer = pa.py_buffer(numpy.array([0, *offsets], dtype=numpy.int32).tobytes())
-    array = pa.Array.from_buffers(pa.string(), 2, [None, buffer, pa.py_buffer(b"0123456789")])
-    with pytest.raises((tilewise.InvalidInputError, pa.ArrowInvalid)):
+    memory = numpy.array([0, 3, 5], dtype=numpy.int32)
+    array = pa.Array.from_buffers(pa.string(), 2, [None, pa.py_buffer(memory), pa.py_buffer(b"01234")])
+    memory[1:] = offsets  # as of a broken file, which pyarrow does not look at
+    with pytest.raises(tilewise.InvalidInputError):
         model.predict("intent", array)
 
 

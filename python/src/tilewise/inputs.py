@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from tilewise._core import Column
-from tilewise.errors import InvalidArgumentError, UnknownNameError, WrongTypeError
+from tilewise.errors import InvalidArgumentError, InvalidInputError, UnknownNameError, WrongTypeError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -107,7 +107,7 @@ def _textual(array: pyarrow.Array, nested: bool = False) -> pyarrow.Array:
 
     kind = array.type
     if types.is_string(kind) or types.is_large_string(kind) or _is_string_view(kind):
-        array.validate()  # against buffers that are shorter than the offsets say
+        _check_lengths(array)
         return array
     if types.is_dictionary(kind):
         return _textual(array.dictionary_decode(), nested)
@@ -119,6 +119,16 @@ def _textual(array: pyarrow.Array, nested: bool = False) -> pyarrow.Array:
             f"found {kind})."
         )
     return array.cast("string")
+
+
+def _check_lengths(array: pyarrow.Array) -> None:
+    """The buffers are as long as their offsets say; that these ascend is what the extension checks."""
+    import pyarrow
+
+    try:
+        array.validate()
+    except pyarrow.ArrowInvalid as error:
+        raise InvalidInputError(f"A column of Arrow data is broken: {error}.") from error
 
 
 def _textual_struct(array: pyarrow.Array) -> pyarrow.Array:
