@@ -43,8 +43,9 @@ struct LineReader::State {
 
   size_t file = 0;  // index of the open one, or of the next to open
   std::optional<ByteSource> source;
-  bool at_start = true;               // of the file: a byte order mark may come
-  int64_t line = 0;                   // number of the last line
+  bool at_start = true;  // of the file: a byte order mark may come
+  int64_t line = 0;      // number of the last line, and of the one that began the last record
+  int64_t number = 0;
   std::deque<CsvHeader> headers;      // lines point to them
   const CsvHeader* header = nullptr;  // of the open file of CSV, once it is read
   std::optional<CsvScanner> scanner;  // for a file of CSV
@@ -56,7 +57,6 @@ struct LineReader::State {
   std::vector<ReadInput> inputs;  // read to their end
   int64_t total_bytes = 0;        // negative: unknown
   int64_t finished_bytes = 0;     // of `inputs`
-  std::vector<size_t> starts;     // of the chunk's lines, in its bytes
 
   bool at_end() const { return file == files.size(); }
   bool asked_to_stop() const { return stop && stop(); }
@@ -70,7 +70,7 @@ struct LineReader::State {
   bool pass_over_mark();
   std::optional<size_t> find_line_end();
   bool take_line(std::string_view& text);
-  Status use_line(std::string_view text, Chunk& chunk);
+  void give_out(std::string_view text, Chunk& chunk);
   Status take_header(std::string_view text);
 };
 
@@ -140,30 +140,28 @@ std::optional<size_t> LineReader::State::find_line_end() {
   return std::nullopt;
 }
 
-// The next whole line; it stays in the buffer until a block is read. False when there is none.
+// The next whole line that is not blank, which stays in the buffer until a block is read. False
+// when there is none.
 bool LineReader::State::take_line(std::string_view& text) {
   if (at_start && !pass_over_mark()) return false;
-  if (begin == end) return false;
-  const std::optional<size_t> length = find_line_end();
-  if (!length) return false;
-  text = {buffer.data() + begin, *length};
-  begin = scanned = std::min(begin + *length + 1, end);  // the last line may lack its line end
-  ++line;
-  return true;
+  const bool csv = is_csv();
+  while (begin < end) {
+    const std::optional<size_t> length = find_line_end();
+    if (!length) return false;
+    text = {buffer.data() + begin, *length};
+    begin = scanned = std::min(begin + *length + 1, end);  // the last line may lack its line end
+    number = line + 1;
+    line = number + (csv ? std::count(text.begin(), text.end(), '\n') : 0);
+    if (text.ends_with('\r')) text.remove_suffix(1);
+    if (!(csv ? text.empty() : is_blank(text))) return true;
+  }
+  return false;
 }
 
-// A line goes into the chunk, unless it is empty or a header.
-Status LineReader::State::use_line(std::string_view text, Chunk& chunk) {
-  const int64_t number = line;
-  if (is_csv()) line += std::count(text.begin(), text.end(), '\n');
-  if (text.ends_with('\r')) text.remove_suffix(1);
-  if (is_csv() ? text.empty() : is_blank(text)) return {};
-  if (is_csv() && header == nullptr) return take_header(text);
+void LineReader::State::give_out(std::string_view text, Chunk& chunk) {
   text = text.substr(0, max_line_bytes + 1);  // the same however the bytes came
-  starts.push_back(chunk.bytes.size());
   chunk.bytes += text;
   chunk.lines.push_back({text, {files[file].path, number}, header, max_line_bytes});
-  return {};
 }
 
 Status LineReader::State::take_header(std::string_view text) {
@@ -173,7 +171,7 @@ Status LineReader::State::take_header(std::string_view text) {
     return {};
   }
   Problem problem = parsed.status().problem();
-  problem.where = describe(Position{files[file].path, line});
+  problem.where = describe(Position{files[file].path, number});
   return {parsed.status().code(), std::move(problem)};
 }
 
@@ -209,12 +207,15 @@ Status LineReader::next(size_t max_lines, Chunk& chunk, Wait wait) {
   if (chunk.bytes.capacity() > kKeptBytes) chunk.bytes = {};
   chunk.bytes.clear();
   chunk.lines.clear();
-  state.starts.clear();
   std::string_view text;
   while (!state.at_end() && chunk.lines.size() < max_lines && chunk.bytes.size() < kChunkBytes) {
     if (!state.source) TILEWISE_RETURN_IF_ERROR(state.open_file());
     if (state.take_line(text)) {
-      TILEWISE_RETURN_IF_ERROR(state.use_line(text, chunk));
+      if (state.is_csv() && state.header == nullptr) {
+        TILEWISE_RETURN_IF_ERROR(state.take_header(text));
+      } else {
+        state.give_out(text, chunk);
+      }
       continue;
     }
     if (state.source->at_end()) {
@@ -229,8 +230,10 @@ Status LineReader::next(size_t max_lines, Chunk& chunk, Wait wait) {
     }
     TILEWISE_RETURN_IF_ERROR(state.read_block());
   }
-  for (size_t i = 0; i < chunk.lines.size(); ++i) {  // only now do the bytes stay where they are
-    chunk.lines[i].text = {chunk.bytes.data() + state.starts[i], chunk.lines[i].text.size()};
+  const char* begin = chunk.bytes.data();  // only now do the bytes stay where they are
+  for (Line& line : chunk.lines) {
+    line.text = {begin, line.text.size()};
+    begin += line.text.size();
   }
   return {};
 }
