@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "batch/hash.h"
+#include "batch/rejection.h"
 
 namespace tilewise::batch {
 namespace {
@@ -64,12 +65,6 @@ void append_record(std::string_view id, const engine::Side& side, size_t token_b
 }
 
 uint64_t hash_of(std::string_view id) { return XXH3_64bits(id.data(), id.size()); }
-
-Status at_line(const Status& status, const rows::Position& position) {
-  Problem problem = status.problem();
-  problem.where = rows::describe(position) + (problem.where.empty() ? "" : ", " + problem.where);
-  return {status.code(), std::move(problem)};
-}
 
 Status second_record(std::string_view id, const rows::Position& position) {
   return invalid_input({.what = "an earlier record of the catalogue has this id",
@@ -135,7 +130,7 @@ Status RecordChunk::encode_line(const rows::LineReader::Line& line, engine::Work
   ids_.clear();
   const Result<int64_t> tokens =
       worker.encode_side(task, model::Content(std::move(record_.record)), ids_);
-  if (!tokens.ok()) return at_line(tokens.status(), line.position);
+  if (!tokens.ok()) return at_row(tokens.status(), line.position);
   append_record(record_.id, {ids_, *tokens}, token_bytes, bytes);
   return {};
 }
