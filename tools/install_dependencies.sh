@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 packages=(
   cmake ninja-build ccache g++ pkg-config python3 python3-venv unzip ca-certificates
   libboost1.81-dev libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc prometheus-cpp-dev libsimdjson-dev libfmt-dev libcli11-dev libspdlog-dev libhwloc-dev libhwy-dev libutf8proc-dev
-  libxxhash-dev libssl-dev zlib1g-dev libzstd-dev
+  libhnswlib-dev libxxhash-dev libssl-dev zlib1g-dev libzstd-dev
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 for_tests=(clang-19 libclang-rt-19-dev) # libFuzzer, and the second compiler

@@ -62,8 +62,9 @@ Result<int> run(int argc, char** argv, Session& session) {
   app.set_version_flag("--version", TILEWISE_VERSION);
   app.add_option("--log-level", log_level, "debug, info, warn, error or off (default info)")
       ->type_name("LEVEL");
-  for (const auto add : {add_check, add_compile, add_inspect, add_predict, add_batch, add_serve,
-                         add_bench, add_devices, add_top}) {
+  for (const auto add :
+       {add_check, add_compile, add_inspect, add_predict, add_batch, add_candidates, add_clusters,
+        add_serve, add_bench, add_devices, add_top}) {
     add(app, action);
   }
   app.footer(kFooter);  // after the verbs, which would inherit it

@@ -15,6 +15,8 @@ void add_compile(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_predict(CLI::App& app, Action& action);
 void add_batch(CLI::App& app, Action& action);
+void add_candidates(CLI::App& app, Action& action);
+void add_clusters(CLI::App& app, Action& action);
 void add_serve(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_devices(CLI::App& app, Action& action);

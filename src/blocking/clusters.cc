@@ -1,0 +1,310 @@
+#include "blocking/clusters.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include <simdjson.h>
+
+#include "base/clock.h"
+#include "rows/writer.h"
+
+namespace tilewise::blocking {
+namespace {
+
+constexpr size_t kLinesAtOnce = 1024;
+constexpr size_t kWrittenAtOnce = size_t{64} << 10;
+constexpr size_t kReported = 10;
+constexpr int64_t kSmallestLoose = 3;  // a pair is always dense
+
+// With two catalogues the side stands before an id, so that left records come first.
+constexpr char kLeft = '<', kRight = '>';
+static_assert(kLeft < kRight);
+
+/// Calls take(line) for every line of the files. It may end it with an error.
+template <class Take>
+Status for_each_line(std::vector<rows::InputFile> files, const std::function<bool()>& stop,
+                     Take&& take) {
+  TILEWISE_ASSIGN_OR_RETURN(rows::LineReader reader,
+                            rows::LineReader::open(std::move(files), stop, rows::Hashing::none));
+  rows::LineReader::Chunk chunk;
+  while (!reader.at_end()) {
+    TILEWISE_RETURN_IF_ERROR(reader.next(kLinesAtOnce, chunk));
+    for (const rows::LineReader::Line& line : chunk.lines) TILEWISE_RETURN_IF_ERROR(take(line));
+  }
+  return {};
+}
+
+/// The id pairs of a job, in their order, beside its answers, of which some may be missing.
+class PairCursor {
+ public:
+  static Result<PairCursor> open(const std::vector<std::string>& paths,
+                                 const std::function<bool()>& stop) {
+    TILEWISE_ASSIGN_OR_RETURN(rows::LineReader reader,
+                              rows::LineReader::open(paths, stop, rows::Hashing::none));
+    return PairCursor(std::move(reader));
+  }
+
+  /// Goes on to the next pair of this id.
+  Status find(const std::string& id, ScoredPair& out) {
+    while (next_ < chunk_.lines.size() || !reader_.at_end()) {
+      if (next_ == chunk_.lines.size()) {
+        next_ = 0;
+        TILEWISE_RETURN_IF_ERROR(reader_.next(kLinesAtOnce, chunk_));
+        continue;
+      }
+      const rows::LineReader::Line& line = chunk_.lines[next_++];
+      if (!parser_.parse_id_pair(line, pair_).ok() || plain_id() != id) continue;
+      out.left = pair_.left;
+      out.right = pair_.right;
+      return {};
+    }
+    return invalid_input({.what = "the pairs are not those that were scored, in the same order",
+                          .where = "--pairs",
+                          .expected = "one with the id " + id,
+                          .found = "none after that of the last answer"});
+  }
+
+ private:
+  explicit PairCursor(rows::LineReader reader) : reader_(std::move(reader)) {}
+
+  /// The pair's id, which is JSON, as text.
+  std::string plain_id() {
+    std::string_view text;
+    if (id_parser_.parse(pair_.id).get(text) == simdjson::SUCCESS) return std::string(text);
+    return pair_.id;
+  }
+
+  rows::LineReader reader_;
+  rows::LineReader::Chunk chunk_;
+  size_t next_ = 0;
+  rows::RowParser parser_;
+  simdjson::dom::parser id_parser_;
+  rows::IdPair pair_;
+};
+
+/// The row as a pair with a verdict. `cursor` may be null.
+Status resolve(const ScoredRow& row, const ScoredOptions& options, PairCursor* cursor,
+               ScoredPair& pair) {
+  if (row.left && row.right) {
+    pair.left = *row.left;
+    pair.right = *row.right;
+  } else if (cursor != nullptr) {
+    TILEWISE_RETURN_IF_ERROR(cursor->find(row.id, pair));
+  } else {
+    TILEWISE_RETURN_IF_ERROR(split_id(row.id, pair));
+  }
+  if (options.threshold ? !row.score : !row.labelled) {
+    return invalid_input({.what = "the row does not say whether the records match",
+                          .expected = options.threshold ? "\"score\"" : "\"label\"",
+                          .remedy = options.threshold ? "" : "Give a --threshold on the score"});
+  }
+  pair.score = static_cast<float>(row.score.value_or(1));
+  pair.matched = options.threshold ? *row.score >= *options.threshold : *row.labelled;
+  return {};
+}
+
+/// One run, step by step.
+class Run {
+ public:
+  Run(const ClusterOptions& options, const std::function<void(const Status&)>& on_rejected)
+      : options_(options), on_rejected_(on_rejected) {}
+
+  Result<ClusterReport> run(const std::function<Status(std::string_view)>& write) {
+    for (const std::string& path : options_.scored) TILEWISE_RETURN_IF_ERROR(read_scored(path));
+    if (!options_.catalogs.empty()) TILEWISE_RETURN_IF_ERROR(read_catalog());
+    const std::vector<Group> groups = joiner_.groups(options_.catalogs.empty() ? 2 : 1);
+    for (const Group& group : groups) count(group);
+    report_outliers(groups);
+    TILEWISE_RETURN_IF_ERROR(write_groups(groups, write));
+    report_.seconds = seconds_between(start_, SteadyClock().now());
+    return report_;
+  }
+
+ private:
+  Status read_scored(const std::string& path) {
+    TILEWISE_ASSIGN_OR_RETURN(std::vector<rows::InputFile> files, list_scored(path));
+    std::optional<PairCursor> cursor;
+    if (!options_.pairs.empty()) {
+      TILEWISE_ASSIGN_OR_RETURN(PairCursor opened, PairCursor::open(options_.pairs, options_.stop));
+      cursor.emplace(std::move(opened));
+    }
+    ScoredRowParser parser(options_.answers.task);
+    ScoredRow row;
+    ScoredPair pair;
+    return for_each_line(std::move(files), options_.stop, [&](const rows::LineReader::Line& line) {
+      ++report_.rows;
+      Status status = parser.parse(line, row);
+      if (status.ok()) {
+        status = at_line(resolve(row, options_.answers, cursor ? &*cursor : nullptr, pair), line);
+        if (!status.ok() && cursor) return status;
+      }
+      if (status.ok()) {
+        add(pair);
+      } else {
+        ++report_.rejected;
+        on_rejected_(status);
+      }
+      return Status();
+    });
+  }
+
+  static Status at_line(const Status& status, const rows::LineReader::Line& line) {
+    if (status.ok()) return status;
+    Problem problem = status.problem();
+    problem.where =
+        rows::describe(line.position) + (problem.where.empty() ? "" : ", " + problem.where);
+    return {status.code(), std::move(problem)};
+  }
+
+  void add(const ScoredPair& pair) {
+    if (!pair.matched) return;
+    ++report_.matches;
+    if (!options_.two_catalogs) return joiner_.add_match(pair.left, pair.right, pair.score);
+    joiner_.add_match(kLeft + pair.left, kRight + pair.right, pair.score);
+  }
+
+  Status read_catalog() {
+    TILEWISE_ASSIGN_OR_RETURN(std::vector<rows::InputFile> files,
+                              rows::list_inputs(options_.catalogs));
+    rows::RowParser parser;
+    rows::CatalogRecord record;
+    return for_each_line(std::move(files), options_.stop, [&](const rows::LineReader::Line& line) {
+      const Status status = parser.parse_record(line, record);
+      if (status.ok()) {
+        joiner_.add_record(record.id);
+      } else {
+        ++report_.rejected;
+        on_rejected_(status);
+      }
+      return Status();
+    });
+  }
+
+  /// How many of the members are left ones; 0 with one catalogue.
+  size_t left_members(const Group& group) const {
+    if (!options_.two_catalogs) return 0;
+    return static_cast<size_t>(
+        std::count_if(group.members.begin(), group.members.end(),
+                      [&](uint32_t member) { return joiner_.id(member).front() == kLeft; }));
+  }
+
+  double density(const Group& group) const {
+    const auto members = static_cast<int64_t>(group.members.size());
+    const auto left = static_cast<int64_t>(left_members(group));
+    return group.density(options_.two_catalogs ? left * (members - left)
+                                               : members * (members - 1) / 2);
+  }
+
+  std::string_view id(uint32_t member) const {
+    return joiner_.id(member).substr(options_.two_catalogs ? 1 : 0);
+  }
+
+  GroupSummary summary(const Group& group) const {
+    return {.id = std::string(id(group.members.front())),
+            .size = static_cast<int64_t>(group.members.size()),
+            .density = density(group),
+            .weakest = group.weakest};
+  }
+
+  void count(const Group& group) {
+    const size_t size = group.members.size();
+    if (size == 1) {
+      ++report_.singles;
+      return;
+    }
+    ++report_.groups;
+    report_.records += static_cast<int64_t>(size);
+    const auto bucket = static_cast<size_t>(std::bit_width(size - 1) - 1);
+    if (report_.sizes.size() <= bucket) report_.sizes.resize(bucket + 1);
+    ++report_.sizes[bucket];
+  }
+
+  void report_outliers(const std::vector<Group>& groups) {
+    std::vector<GroupSummary> summaries;
+    for (const Group& group : groups) {
+      if (group.members.size() >= 2) summaries.push_back(summary(group));
+    }
+    std::stable_sort(summaries.begin(), summaries.end(),
+                     [](const auto& a, const auto& b) { return a.size > b.size; });
+    report_.largest.assign(
+        summaries.begin(),
+        summaries.begin() + static_cast<std::ptrdiff_t>(std::min(kReported, summaries.size())));
+    std::erase_if(summaries, [](const GroupSummary& group) {
+      return group.size < kSmallestLoose || group.density >= kLooseDensity;
+    });
+    report_.loose = static_cast<int64_t>(summaries.size());
+    std::stable_sort(summaries.begin(), summaries.end(),
+                     [](const auto& a, const auto& b) { return a.density < b.density; });
+    summaries.resize(std::min(kReported, summaries.size()));
+    report_.loosest = std::move(summaries);
+  }
+
+  Status write_groups(const std::vector<Group>& groups,
+                      const std::function<Status(std::string_view)>& write) const {
+    std::string lines;
+    for (const Group& group : groups) {
+      append_line(group, lines);
+      if (lines.size() < kWrittenAtOnce) continue;
+      if (options_.stop && options_.stop()) return interrupted({.what = "stopped while writing"});
+      TILEWISE_RETURN_IF_ERROR(write(lines));
+      lines.clear();
+    }
+    return write(lines);
+  }
+
+  void append_line(const Group& group, std::string& out) const {
+    const std::span<const uint32_t> members = group.members;
+    out += "{\"id\":";
+    rows::append_json_string(id(members.front()), out);
+    if (options_.two_catalogs) {
+      const size_t left = left_members(group);
+      append_ids("left", members.first(left), out);
+      append_ids("right", members.subspan(left), out);
+    } else {
+      append_ids("members", members, out);
+    }
+    if (members.size() > 1) {
+      out += ",\"weakest\":";
+      rows::append_float(group.weakest, out);
+      out += ",\"density\":";
+      rows::append_float(static_cast<float>(density(group)), out);
+    }
+    out += "}\n";
+  }
+
+  void append_ids(const char* name, std::span<const uint32_t> members, std::string& out) const {
+    out.append(",\"").append(name).append("\":");
+    char separator = '[';
+    for (const uint32_t member : members) {
+      out += separator;
+      rows::append_json_string(id(member), out);
+      separator = ',';
+    }
+    out += ']';
+  }
+
+  const ClusterOptions& options_;
+  const std::function<void(const Status&)>& on_rejected_;
+  Time start_ = SteadyClock().now();
+  Joiner joiner_;
+  ClusterReport report_;
+};
+
+Status check(const ClusterOptions& options) {
+  if (!options.two_catalogs || options.catalogs.empty()) return {};
+  return invalid_argument({.what = "records without a match can be listed of one catalogue only",
+                           .where = "--catalog",
+                           .remedy = "Leave out --catalog or --two-catalogs"});
+}
+
+}  // namespace
+
+Result<ClusterReport> find_clusters(const ClusterOptions& options,
+                                    const std::function<Status(std::string_view)>& write,
+                                    const std::function<void(const Status&)>& on_rejected) {
+  TILEWISE_RETURN_IF_ERROR(check(options));
+  return Run(options, on_rejected).run(write);
+}
+
+}  // namespace tilewise::blocking
