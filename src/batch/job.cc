@@ -114,6 +114,7 @@ class Job {
 Result<Progress> Job::run() {
   TILEWISE_RETURN_IF_ERROR(check(options_));
   TILEWISE_ASSIGN_OR_RETURN(Question question, Question::create(engine_, options_));
+  question.writes_scores = options_.write_scores;
   TILEWISE_ASSIGN_OR_RETURN(const bool has_catalogs, Catalogs::are_wanted(options_));
   if (has_catalogs) TILEWISE_RETURN_IF_ERROR(check_pairs(question));
   TILEWISE_RETURN_IF_ERROR(
