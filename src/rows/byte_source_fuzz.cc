@@ -18,7 +18,7 @@ using tilewise::rows::Hashing;
 
 constexpr size_t kMostText = size_t{4} << 20;  // what is small may stand for very much
 
-/// The text, or the message.
+/// The text, or what went wrong: how far it was read by then depends on the buffer.
 std::string read(const std::string& path, size_t buffer_bytes) {
   auto source = ByteSource::open(path, Hashing::none);
   if (!source.ok()) std::abort();
@@ -26,7 +26,7 @@ std::string read(const std::string& path, size_t buffer_bytes) {
   std::string text;
   while (!source->at_end() && text.size() < kMostText) {
     const auto count = source->read(buffer);
-    if (!count.ok()) return count.status().message();
+    if (!count.ok()) return "refused: " + count.status().problem().what;
     text.append(buffer.data(), *count);
   }
   return text.substr(0, kMostText);
