@@ -9,6 +9,7 @@
 #include "cli/flags.h"
 #include "cli/process.h"
 #include "cli/progress.h"
+#include "cli/sagemaker_processing.h"
 #include "cli/verbs.h"
 #include "rows/format.h"
 #include "rows/json_writer.h"
@@ -27,6 +28,7 @@ struct BatchFlags {
   std::string shard = "0/1";
   bool no_scores = false;
   bool json = false;
+  bool sagemaker = false;
 };
 
 /// "I/N". Whether there is such a shard is the job's to say. Errors: invalid_argument.
@@ -82,10 +84,29 @@ void summarize(const batch::Progress& progress, const BatchFlags& flags) {
   log_info(text);
 }
 
-Result<int> run_batch(const BatchFlags& flags, Session& session) {
+/// What the command line must say, unless SageMaker does.
+Status check_given(const BatchFlags& flags) {
+  const char* const missing = flags.model.path.empty()             ? "MODEL"
+                              : flags.job.inputs.empty()           ? "--input"
+                              : flags.job.output_directory.empty() ? "--output"
+                                                                   : nullptr;
+  if (missing == nullptr) return {};
+  return invalid_argument({.what = std::string(missing) + " is required",
+                           .remedy = flags.sagemaker
+                                         ? "Put it below /opt/ml/processing/input, or name it"
+                                         : "Run 'tilewise batch --help' to see what there is"});
+}
+
+Result<int> run_batch(const BatchFlags& given, Session& session) {
+  BatchFlags flags = given;
   TILEWISE_RETURN_IF_ERROR(flags.rejection.check());
-  batch::Options job = flags.job;
+  batch::Options& job = flags.job;
   TILEWISE_ASSIGN_OR_RETURN(job.shard, parse_shard(flags.shard));
+  if (flags.sagemaker) {
+    TILEWISE_ASSIGN_OR_RETURN(const SagemakerJob here, read_sagemaker_job(sagemaker_root()));
+    apply(here, flags.model.path, job);
+  }
+  TILEWISE_RETURN_IF_ERROR(check_given(flags));
   TILEWISE_ASSIGN_OR_RETURN(const auto engine, flags.model.open());
   TILEWISE_ASSIGN_OR_RETURN(job.tasks, flags.task.resolve(*engine));
   TILEWISE_ASSIGN_OR_RETURN(job.predict, flags.task.predict_options(*engine, job.tasks));
@@ -111,12 +132,22 @@ Result<int> run_batch(const BatchFlags& flags, Session& session) {
   return flags.rejection.exit_code(progress->rejected);
 }
 
+/// The reason of a failure, where SageMaker shows it.
+Result<int> run_in_sagemaker(const BatchFlags& flags, Session& session) {
+  Result<int> result = run_batch(flags, session);
+  if (!result.ok()) {
+    leave_sagemaker_message(sagemaker_root(), result.status().message());
+  } else if (*result != 0) {
+    leave_sagemaker_message(sagemaker_root(), "more rows were rejected than --max-rejected allows");
+  }
+  return result;
+}
+
 /// What goes in.
 void add_input_flags(CLI::App& verb, BatchFlags& flags) {
   verb.add_option("--input", flags.job.inputs,
                   "Files, directories or globs of rows, in order; - is standard input. JSON lines, "
                   "CSV or TSV, also gzip or zstd")
-      ->required()
       ->type_name("PATH...");
   verb.add_option("--input-format", flags.input_format,
                   "Of all inputs (default: by their names, else jsonl)")
@@ -146,7 +177,6 @@ void add_input_flags(CLI::App& verb, BatchFlags& flags) {
 void add_output_flags(CLI::App& verb, BatchFlags& flags) {
   verb.add_option("--output", flags.job.output_directory,
                   "Directory of the parts: new, empty, or of this very job, which is resumed")
-      ->required()
       ->type_name("DIR");
   verb.add_option("--output-format", flags.output_format, "jsonl (default), csv or tsv")
       ->type_name("FORMAT")
@@ -172,6 +202,7 @@ void add_batch(CLI::App& app, Action& action) {
       app.add_subcommand("batch", "Score files of rows into DIR/part-00000.jsonl, ...; resumes");
   auto flags = std::make_shared<BatchFlags>();
   flags->model.add_to(*verb);
+  verb->get_option("MODEL")->required(false);  // SageMaker may have it
   flags->task.add_to(*verb);
   add_input_flags(*verb, *flags);
   add_output_flags(*verb, *flags);
@@ -186,9 +217,15 @@ void add_batch(CLI::App& app, Action& action) {
       ->type_name("USD_PER_HOUR")
       ->check(CLI::NonNegativeNumber);
   verb->add_flag("--json", flags->json, "The summary as one JSON object on standard output");
+  verb->add_flag(
+      "--sagemaker", flags->sagemaker,
+      "In a container of a SageMaker Processing job: model, input, output and shard come "
+      "from /opt/ml where no flag says otherwise");
   flags->rejection.add_to(*verb);
   verb->callback([&action, flags] {
-    action = [flags](Session& session) { return run_batch(*flags, session); };
+    action = [flags](Session& session) {
+      return (flags->sagemaker ? run_in_sagemaker : run_batch)(*flags, session);
+    };
   });
 }
 
