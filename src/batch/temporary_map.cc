@@ -1,8 +1,7 @@
 #include "batch/temporary_map.h"
 
 #include <cerrno>
-#include <filesystem>
-#include <system_error>
+#include <cstdlib>
 #include <utility>
 
 #include <fcntl.h>
@@ -23,6 +22,11 @@ Status cannot_use(const std::string& directory, int error) {
                       : "Name a directory that may be written to with TMPDIR"});
 }
 
+std::string default_directory() {
+  const char* directory = std::getenv("TMPDIR");
+  return directory != nullptr && *directory != '\0' ? directory : "/tmp";
+}
+
 /// Takes the room of [from, to) on disk; 0, or the errno of the failure.
 int allocate(int file, size_t from, size_t to) {
   int error = 0;
@@ -35,15 +39,12 @@ int allocate(int file, size_t from, size_t to) {
 }  // namespace
 
 Result<TemporaryMap> TemporaryMap::create(const std::string& directory) {
-  std::error_code error;
-  std::filesystem::path folder = directory;
-  if (folder.empty()) folder = std::filesystem::temp_directory_path(error);
-  if (error) return cannot_use("TMPDIR", error.value());
-  std::string name = (folder / "tilewise-XXXXXX").string();
+  const std::string folder = directory.empty() ? default_directory() : directory;
+  std::string name = folder + "/tilewise-XXXXXX";
   Descriptor file(::mkostemp(name.data(), O_CLOEXEC));
-  if (file.get() < 0) return cannot_use(folder.string(), errno);
+  if (file.get() < 0) return cannot_use(folder, errno);
   ::unlink(name.c_str());
-  return TemporaryMap(folder.string(), std::move(file));
+  return TemporaryMap(folder, std::move(file));
 }
 
 TemporaryMap::TemporaryMap(TemporaryMap&& other) noexcept

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
+#include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -90,6 +92,17 @@ TEST(TemporaryMap, ADirectoryThatIsNotThereIsNamed) {
   const Status missing = TemporaryMap::create("/nonexistent/directory").status();
   EXPECT_EQ(missing.code(), StatusCode::io_error);
   EXPECT_THAT(missing.message(), HasSubstr("/nonexistent/directory"));
+}
+
+TEST(TemporaryMap, LiesInTmpdirByDefault) {
+  const char* set = std::getenv("TMPDIR");
+  const std::string before = set != nullptr ? set : "";
+  ASSERT_EQ(::setenv("TMPDIR", "/nonexistent/by/default", 1), 0);
+  const Status missing = TemporaryMap::create("").status();
+  ::unsetenv("TMPDIR");
+  EXPECT_TRUE(TemporaryMap::create("").ok()) << "in /tmp";
+  if (!before.empty()) ::setenv("TMPDIR", before.c_str(), 1);
+  EXPECT_THAT(missing.message(), HasSubstr("/nonexistent/by/default"));
 }
 
 }  // namespace
