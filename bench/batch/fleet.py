@@ -4,7 +4,7 @@
 SUMMARY is what `tilewise batch --json` printed on the kind of machine that will be used. Pairs do not depend on each other and neither do
 shards, so rates add up:
 
-  rate of a core = rows / seconds / (replicas * cores per replica)
+  rate of a core = rows a second / (replicas * cores per replica)
   machines       = pairs a second / (rate of a core * cores of a machine * (1 - reserve)), rounded up
   price a day    = machines * price an hour * 24, were it to run all day
 """
@@ -15,7 +15,7 @@ import pathlib
 
 
 def fleet(job, arguments):
-    a_core = job["rows"] / job["seconds"] / (job["replicas"] * job["cores_per_replica"])
+    a_core = job["rows_per_s"] / (job["replicas"] * job["cores_per_replica"])
     a_machine = a_core * arguments.cores * (1 - arguments.reserve)
     machines = math.ceil(arguments.pairs_per_s / a_machine)
     a_day = machines * arguments.price * 24
@@ -31,7 +31,10 @@ def main():
     parser.add_argument("--price", type=float, required=True, help="USD an hour of one machine")
     parser.add_argument("--reserve", type=float, default=0.1, help="share of a machine that is kept free (default 0.1)")
     arguments = parser.parse_args()
-    print(json.dumps(fleet(json.loads(arguments.summary.read_text(encoding="utf-8")), arguments)))
+    job = json.loads(arguments.summary.read_text(encoding="utf-8"))
+    if job["reused"] > 0:
+        parser.error("the job took scores from a previous one, so its rate is not the model's: measure without --since")
+    print(json.dumps(fleet(job, arguments)))
 
 
 if __name__ == "__main__":
