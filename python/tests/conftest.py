@@ -47,7 +47,7 @@ def command_line(model_path):
 
     def run(task, rows, *flags):
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        command = [program, "predict", str(model_path), "--task", task, "--logits", *flags]
+        command = [program, "predict", str(model_path), "--task", task, *flags]
         done = subprocess.run(command, input=lines.encode(), stdout=subprocess.PIPE, check=True, timeout=300)
         return [json.loads(line) for line in done.stdout.splitlines()]
 

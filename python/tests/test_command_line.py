@@ -13,7 +13,7 @@ def same(found, expected):
 def test_texts(model, golden, command_line):
     for task in ("intent", "tags", "urgency", "vector"):
         texts = golden[task]
-        flags = ["--top", "3"] if task == "intent" else []
+        flags = ["--logits"] * (task != "vector") + ["--top", "3"] * (task == "intent")
         lines = command_line(task, [{"text": text} for text in texts], *flags)
         rows = model.predict(task, texts, top=3, logits=True)
         table = model.predict(task, pa.chunked_array([texts[:3], texts[3:]]), top=3, logits=True)
@@ -38,7 +38,7 @@ def test_pairs(model, golden, command_line, both_orders):
     lines = command_line(
         "duplicate",
         [{"left": a, "right": b} for a, b in pairs],
-        *(["--both-orders"] if both_orders else []),
+        *["--logits"] + ["--both-orders"] * both_orders,
     )
     answers = [
         model.predict("duplicate", [a], [b], logits=True, both_orders=both_orders)[0] for a, b in zip(left, right)

@@ -84,7 +84,8 @@ def test_any_text_is_answered(model):
 def test_bad_rows_raise_or_are_none(model):
     records = [{"title": "mug"}, {"colour": "red"}, {"title": "cup"}, None]
     others = ["mug"] * 4
-    with pytest.raises(tilewise.RowError, match=r"row 1\b.*none of the fields.*title, brand, price.*2 have no answer") as error:
+    message = r"row 1\b.*none of the fields.*title, brand, price.*2 have no answer"
+    with pytest.raises(tilewise.RowError, match=message) as error:
         model.score("duplicate", records, others)
     assert (error.value.row, error.value.rows) == (1, 2)
     assert error.value.found == "colour"

@@ -9,11 +9,7 @@ import pytest
 
 import tilewise
 
-TEXTS = ["where is my parcel", "", "Black Caf\u00e9 shoes, size 42", "refund " * 100, "\u4e2d\u6587 \U0001f600 hello"] * 30
-
-
-def rows_of(model, task, texts, **options):
-    return model.predict(task, texts, **options)
+TEXTS = ["where is my parcel", "", "Black Caf\u00e9 shoes", "refund " * 100, "\u4e2d\u6587 \U0001f600 hello"] * 30
 
 
 def test_numpy_arrays(model):
@@ -73,7 +69,8 @@ def test_arrow_answers_of_every_kind(model):
     expected = {task: model.predict(task, ["refund", "hello"]) for task in ("tags", "urgency", "vector")}
     for array in (pa.array(texts), pa.chunked_array([texts[:1], texts[1:3], [], texts[3:]])):
         tables = {task: model.predict(task, array, errors="null") for task in expected}
-        assert all(type(table) is (pa.RecordBatch if isinstance(array, pa.Array) else pa.Table) for table in tables.values())
+        shape = pa.RecordBatch if isinstance(array, pa.Array) else pa.Table
+        assert {type(table) for table in tables.values()} == {shape}
         for task, table in tables.items():
             table.validate(full=True)
             assert table.schema == model.answer_schema(task)
@@ -81,7 +78,8 @@ def test_arrow_answers_of_every_kind(model):
             assert all(table.column(name)[1].as_py() is None for name in table.schema.names if name != "error")
         rows = [0, 2]
         assert [tables["urgency"]["value"][i].as_py() for i in rows] == [row.value for row in expected["urgency"]]
-        assert [tuple(tables["vector"]["embedding"][i].as_py()) for i in rows] == [r.embedding for r in expected["vector"]]
+        vectors = [tuple(tables["vector"]["embedding"][i].as_py()) for i in rows]
+        assert vectors == [row.embedding for row in expected["vector"]]
         labels = [tuple(tuple(e.values()) for e in tables["tags"]["labels"][i].as_py()) for i in rows]
         assert labels == [row.labels for row in expected["tags"]]
     with pytest.raises(tilewise.RowError, match="row 1") as error:
@@ -94,7 +92,8 @@ def test_no_rows(model):
         answers = model.predict("intent", empty, top=0)
         assert answers.num_rows == 0 and answers.schema == model.answer_schema("intent", top=0)
     assert len(model.predict("intent", numpy.array([], dtype=object))) == 0
-    assert model.predict_arrow("duplicate", pa.table({"left": pa.array([], "string"), "right": pa.array([], "string")})).num_rows == 0
+    nothing = pa.array([], "string")
+    assert model.predict_arrow("duplicate", pa.table({"left": nothing, "right": nothing})).num_rows == 0
 
 
 PAIRS = pa.table(

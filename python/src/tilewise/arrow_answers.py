@@ -65,7 +65,8 @@ class _Columns:
         ends = _array(part.ranked_ends, pa.int64())
         offsets = pa.concat_arrays([pa.array([0], pa.int64()), ends]).cast(pa.int32())
         labels = self._labels.take(_array(part.ranked_labels, pa.int32()))
-        pairs = pa.StructArray.from_arrays([labels, _array(part.ranked_scores, pa.float32())], fields=list(kind.value_type))
+        scores = _array(part.ranked_scores, pa.float32())
+        pairs = pa.StructArray.from_arrays([labels, scores], fields=list(kind.value_type))
         return pa.Array.from_buffers(kind, self._rows, [self._valid, offsets.buffers()[1]], children=[pairs])
 
     def _errors(self) -> pa.Array:

@@ -27,4 +27,4 @@ def compile(folder: Path, output: Path, *, precision: str = "bf16", backbone: Pa
         NotFoundError, InputOutputError, InvalidInputError (naming file and tensor or field), UnsupportedError (naming
         what), InvalidArgumentError (an option): all of them `tilewise.Error`.
     """
-    _core.compile(os.fspath(folder), os.fspath(output), os.fspath(backbone) if backbone is not None else "", precision)
+    _core.compile(os.fsdecode(folder), os.fsdecode(output), os.fsdecode(backbone or ""), precision)

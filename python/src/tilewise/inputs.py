@@ -114,10 +114,8 @@ def _textual(array: pyarrow.Array, nested: bool = False) -> pyarrow.Array:
     if types.is_struct(kind) and nested:
         return _textual_struct(array)
     if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
-        raise WrongTypeError(
-            f"A column of Arrow data cannot be read as text (expected strings{', or structs of them' if nested else ''}; "
-            f"found {kind})."
-        )
+        expected = "strings, or structs of them" if nested else "strings"
+        raise WrongTypeError(f"A column of Arrow data cannot be read as text (expected {expected}; found {kind}).")
     return array.cast("string")
 
 

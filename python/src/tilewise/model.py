@@ -67,9 +67,9 @@ class Model:
         cores_per_replica: int = 1,
         pin: bool = True,
     ) -> None:
-        self._path = os.path.abspath(os.fspath(path))
+        self._path = os.path.abspath(os.fsdecode(path))
         self._options = {"replicas": replicas, "isa": isa, "cores_per_replica": cores_per_replica, "pin": pin}
-        self._core: _core.Model | None = _core.Model(os.fspath(path), isa or "", replicas, cores_per_replica, pin)
+        self._core: _core.Model | None = _core.Model(os.fsdecode(path), isa or "", replicas, cores_per_replica, pin)
         self._tasks = {
             name: Task(name, kind, taken, tuple(labels), max_tokens, outputs)
             for name, kind, taken, labels, max_tokens, outputs in self._core.tasks
@@ -112,13 +112,13 @@ class Model:
         An input is a text (str), or a record (dict: field -> str, number, bool or None) that the task's template turns
         into text. The answers have the shape of the inputs:
 
-        ==============================================================  ==================================================
-        one text or record                                              a `Prediction`
-        a list (or other iterable) of them                              a list of `Prediction`
-        a NumPy array of strings                                        `Predictions`: the same attributes as arrays
-        Arrow: an array, a chunked array; a record batch or a table,    a pyarrow.RecordBatch, or a pyarrow.Table for what
-        a DataFrame of pandas or polars (its columns are the fields)    comes in chunks; columns as of predict_arrow()
-        ==============================================================  ==================================================
+        ============================================================  ==================================================
+        one text or record                                            a `Prediction`
+        a list (or other iterable) of them                            a list of `Prediction`
+        a NumPy array of strings, a Series of pandas                  `Predictions`: the same attributes as arrays
+        Arrow: an array, a chunked array; a record batch, a table, a  a pyarrow.RecordBatch, or a Table for what comes
+        DataFrame of pandas or polars (its columns are the fields)    in chunks; columns as of predict_arrow()
+        ============================================================  ==================================================
 
         Args:
             top: labels of a multiclass answer, best first; 0 for all.
@@ -147,8 +147,8 @@ class Model:
     ) -> Any:
         """One number for each pair: the probability of a binary task, the value of a regression.
 
-        `left`, `right` and the other arguments are as for predict(). A float for one pair, a list of floats for lists, a
-        float32 array for NumPy arrays, and a pyarrow.FloatArray (or ChunkedArray) for Arrow data.
+        `left`, `right` and the other arguments are as for predict(). A float for one pair, a list of floats for lists,
+        a float32 array for NumPy arrays, and a pyarrow.FloatArray (or ChunkedArray) for Arrow data.
         """
         if self._task(task).kind not in ("binary", "regression"):
             raise InvalidArgumentError(
@@ -180,9 +180,9 @@ class Model:
         Args:
             table_or_batch: a pyarrow.RecordBatch or Table, or what has `__arrow_c_array__` or `__arrow_c_stream__`.
             text, left, right: where the inputs are, by default "text", or "left" and "right": a column of strings or
-                structs (a struct is a record, and its nulls are missing fields), or else a prefix: of "left", "left_" or
-                "left.", the columns left_title and left_brand, or left.title and left.brand, are the record's fields
-                title and brand. Numbers, bools and dates become text as Arrow's cast writes them.
+                structs (a struct is a record, and its nulls are missing fields), or else a prefix: of "left", "left_"
+                or "left.", the columns left_title and left_brand, or left.title and left.brand, are the record's
+                fields title and brand. Numbers, bools and dates become text as Arrow's cast writes them.
             id: a column to have in the result, too.
             errors: "null": a row without an answer has nulls, and the reason in `error`; or "raise" a RowError.
 
