@@ -29,6 +29,7 @@ class RecordStore {
     engine::TaskSet tasks;                    ///< pairs; they read a record alike
     std::string temporary_directory = {};     ///< default: $TMPDIR, or /tmp
     std::function<bool()> stop = {};          ///< true ends build() as interrupted
+    size_t max_line_bytes = rows::kMaxLineBytes;  ///< a record with a longer line is rejected
   };
   struct Progress {
     int64_t records = 0;  ///< stored so far
