@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tools/install_dependencies.sh [--build | --all | --arm]
 # Installs the Debian 12 packages that building and testing need; only those that are missing, without asking.
-# --build leaves out what only tests need. --all adds what `./dev test --all` needs: linters, a browser, and a Python with PyTorch
+# --build leaves out what only tests need. --all adds what `./dev test --all` needs: linters, a browser, Java for Spark, and a Python with PyTorch
 # and the server's clients in build/venv (or name your own in TILEWISE_PYTHON). --arm adds a cross compiler, QEMU and the libraries for 64-bit Arm.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -13,7 +13,7 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 for_tests=(clang-19 libclang-rt-19-dev) # libFuzzer, and the second compiler
-for_all=(clang-tidy-19 clang-format-19 shellcheck chromium)
+for_all=(clang-tidy-19 clang-format-19 shellcheck chromium default-jre-headless)
 for_arm=(g++-aarch64-linux-gnu qemu-user)
 for library in simdjson fmt spdlog hwloc hwy utf8proc xxhash ssl zstd gtest gmock boost1.81 grpc++ protobuf; do for_arm+=("lib$library-dev:arm64"); done
 for_arm+=(zlib1g-dev:arm64) # protoc and its plugin are this machine's own
