@@ -29,9 +29,9 @@ class PreviousRun {
     std::function<bool()> stop = {};       ///< true ends open() as interrupted
   };
 
-  /// Errors: those of ScoreFile::open; invalid_input for a file of another width; io_error where
-  /// the temporary directory has no room (16 bytes a row and the same again to spare);
-  /// interrupted.
+  /// Fast as long as the page cache has room for the index: 22 to 43 bytes a row. Errors: those of
+  /// ScoreFile::open; invalid_input for a file of another width; io_error where the temporary
+  /// directory has no room; interrupted.
   static Result<PreviousRun> open(const Options& options);
 
   /// The raw outputs of a row with this key; of several the first one's. Valid as long as this
