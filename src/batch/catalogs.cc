@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "batch/output_directory.h"
-#include "batch/part_writer.h"
 #include "batch/rejection.h"
 
 namespace tilewise::batch {
@@ -21,23 +20,23 @@ class RejectionFile {
     status_ = write();
   }
 
-  /// Errors: the first of writing.
-  Status finish() {
+  /// The file without its name; null where nothing was rejected. Errors: the first of writing.
+  Result<std::unique_ptr<RecordedFile>> finish() {
     TILEWISE_RETURN_IF_ERROR(status_);
-    return file_ ? file_->commit().status() : remove_file(path_);
+    return std::move(file_);
   }
 
  private:
   Status write() {
     if (!file_) {
       TILEWISE_ASSIGN_OR_RETURN(RecordedFile file, RecordedFile::create(path_));
-      file_.emplace(std::move(file));
+      file_ = std::make_unique<RecordedFile>(std::move(file));
     }
     return file_->write(line_);
   }
 
   std::string path_;
-  std::optional<RecordedFile> file_;
+  std::unique_ptr<RecordedFile> file_;
   std::string line_;
   Status status_;
 };
@@ -117,8 +116,13 @@ Result<Catalogs> Catalogs::build(engine::Engine& engine, const Options& options,
     TILEWISE_ASSIGN_OR_RETURN(catalogs.right_,
                               builder.build(options.right_catalogs, catalogs.info_));
   }
-  TILEWISE_RETURN_IF_ERROR(file.finish());
+  TILEWISE_ASSIGN_OR_RETURN(catalogs.rejections_, file.finish());
+  catalogs.rejections_path_ = rejections;
   return catalogs;
+}
+
+Status Catalogs::commit_rejections() {
+  return rejections_ ? rejections_->commit().status() : remove_file(rejections_path_);
 }
 
 std::string Catalogs::hash() const {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "base/status.h"
 #include "batch/job.h"
 #include "batch/manifest.h"
+#include "batch/part_writer.h"
 #include "batch/question.h"
 #include "batch/record_store.h"
 
@@ -21,12 +23,16 @@ class Catalogs {
   static Result<bool> are_wanted(const Options& options);
 
   /// Reads and tokenizes them. Records that are rejected are reported and stand, as rows do, in the
-  /// file `rejections`, which is not there when there are none. Errors: those of RecordStore::build
-  /// and of writing.
+  /// file `rejections`: see commit_rejections(). Errors: those of RecordStore::build and of
+  /// writing.
   static Result<Catalogs> build(engine::Engine& engine, const Options& options,
                                 const engine::TaskSet& tasks, const std::string& rejections,
                                 const std::function<void(const Status&)>& on_rejected,
                                 const std::function<void(const Progress&)>& on_progress);
+
+  /// Gives the file of rejected records its name, or removes an earlier one where none were: once
+  /// it is known that the directory belongs to this job. Once. Errors: those of writing.
+  Status commit_rejections();
 
   const RecordStore& left() const { return *left_; }
   const RecordStore& right() const { return right_ ? *right_ : *left_; }
@@ -41,6 +47,8 @@ class Catalogs {
   std::optional<RecordStore> left_;
   std::optional<RecordStore> right_;
   CatalogInfo info_;
+  std::unique_ptr<RecordedFile> rejections_;
+  std::string rejections_path_;
 };
 
 }  // namespace tilewise::batch

@@ -135,6 +135,7 @@ Result<Progress> Job::run() {
   TILEWISE_ASSIGN_OR_RETURN(
       JobOutput output,
       JobOutput::open(directory, options_.allow_other_isa, describe(), std::move(writer), start_));
+  if (has_catalogs) TILEWISE_RETURN_IF_ERROR(catalogs_->commit_rejections());
 
   PartReader parts(std::move(lines), options_.rows_per_part * options_.shard.count, options_.limit);
   Flow flow(engine_, question, std::move(parts), output, options_.stop, start_);

@@ -80,8 +80,8 @@ bool is_of_a_job(std::string_view name) {
          whole == kRejectedRecords;
 }
 
-/// All files of jobs for which `is_wanted(name)` holds. First the manifest and the mark of success:
-/// without them nobody takes the rest for a result.
+/// All files of jobs for which `is_wanted(name)` holds, by name: first the mark of success and the
+/// manifest, without which nobody takes the rest for a result.
 Result<std::vector<fs::path>> list(const fs::path& directory,
                                    const std::function<bool(std::string_view)>& is_wanted) {
   std::vector<fs::path> found;
@@ -97,8 +97,7 @@ Result<std::vector<fs::path>> list(const fs::path& directory,
       return cannot("cannot read the output directory", folder, error);
     }
   }
-  std::ranges::partition(found,
-                         [](const fs::path& path) { return path.filename().c_str()[0] == '_'; });
+  std::ranges::sort(found, {}, &fs::path::filename);
   return found;
 }
 
@@ -156,6 +155,9 @@ Result<OutputDirectory> OutputDirectory::open(const std::string& path, std::stri
 }
 
 Status OutputDirectory::clear() {
+  // A power cut must not bring it back beside what is left of the rest.
+  TILEWISE_RETURN_IF_ERROR(remove_file(success()));
+  TILEWISE_RETURN_IF_ERROR(sync(path_));
   TILEWISE_ASSIGN_OR_RETURN(const auto files, list(path_, [](std::string_view) { return true; }));
   TILEWISE_RETURN_IF_ERROR(remove_all(files));
   for (const char* folder : {kRejectedFolder, kScoresFolder}) {
