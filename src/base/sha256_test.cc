@@ -21,5 +21,13 @@ TEST(Sha256, PublishedExamples) {
 
 TEST(Sha256, ZeroBytesCount) { EXPECT_NE(hash(std::string(1, '\0')), hash(std::string(2, '\0'))); }
 
+TEST(Sha256, PiecesAreHashedAsTheWhole) {
+  Sha256 pieces;
+  for (const std::string& piece : {std::string(), std::string("a"), std::string(999'999, 'a')})
+    pieces.update(std::as_bytes(std::span(piece)));
+  EXPECT_EQ(pieces.hex(), hash(std::string(1'000'000, 'a')));
+  EXPECT_EQ(Sha256().hex(), hash(""));
+}
+
 }  // namespace
 }  // namespace tilewise

@@ -130,13 +130,12 @@ bool LineReader::State::pass_over_mark() {
 }
 
 // The offset of the line's end from its beginning.
-std::optional<size_t> LineReader::State::find_line_end() {
-  const bool is_last = source->at_end();
-  if (is_csv()) return scanner->find_end({buffer.data() + begin, end - begin}, is_last);
+inline std::optional<size_t> LineReader::State::find_line_end() {
+  if (is_csv()) return scanner->find_end({buffer.data() + begin, end - begin}, source->at_end());
   const void* found = std::memchr(buffer.data() + scanned, '\n', end - scanned);
   if (found != nullptr) return static_cast<const char*>(found) - (buffer.data() + begin);
   scanned = end;
-  if (is_last) return end - begin;
+  if (source->at_end()) return end - begin;
   return std::nullopt;
 }
 
