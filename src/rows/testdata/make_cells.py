@@ -1,11 +1,12 @@
-"""Writes cells.csv and cells.tsv with Python's csv module, and cells.jsonl with the same rows: what csv_rows_test.cc compares."""
+"""Writes cells.csv and cells.tsv with Python's csv module, and cells.jsonl with the same rows, for csv_rows_test.cc."""
 
 import csv
 import json
 import pathlib
 import random
 
-ALPHABET = ['a', 'B', '7', ' ', '"', '""', ',', '\t', '\n', '\r\n', "'", '\\', '{', '\u00e9', '\u4e2d', '\U0001f600', ';', '=']
+ALPHABET = ['a', 'B', '7', ' ', '"', '""', ',', '\t', '\n', '\r\n', "'", '\\', '{', ';', '=', '\u00e9', '\u4e2d',
+            '\U0001f600']
 
 
 def main():
