@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "batch/memory.h"
 #include "batch/output_directory.h"
 #include "batch/rejection.h"
 
@@ -58,7 +59,11 @@ class Builder {
     const CatalogInfo before = info;
     TILEWISE_ASSIGN_OR_RETURN(
         RecordStore store, RecordStore::build(
-                               engine_, {.paths = paths, .tasks = tasks_, .stop = options_.stop},
+                               engine_,
+                               {.paths = paths,
+                                .tasks = tasks_,
+                                .stop = options_.stop,
+                                .max_line_bytes = longest_line(options_.memory_bytes)},
                                [&](const Status& rejected) {
                                  ++info.rejected;
                                  rejections_.add(rejected);

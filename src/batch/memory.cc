@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include "batch/pipeline.h"
-#include "rows/reader.h"
 
 namespace tilewise::batch {
 namespace {
@@ -24,9 +23,27 @@ constexpr int64_t kParsedCopies = 20;
 
 constexpr int64_t kDefaultLimit = 512'000'000;
 constexpr int64_t kLeastLine = 64 << 10;
-constexpr int64_t kLinesInLimit = 512;  // so many of the longest lines are as much as the limit
+constexpr int64_t kMostLine = 1 << 20;
+constexpr int64_t kLinesInLimit = 2048;  // so many of the longest lines are as much as the limit
 
 std::string megabytes(int64_t bytes) { return fmt::format("{}M", (bytes + 999'999) / 1'000'000); }
+
+int64_t needed(int64_t limit, int64_t in_use, int32_t replicas) {
+  const int64_t chunks = chunks_of(replicas);
+  const int64_t copies = kReaderCopies + chunks + replicas * kParsedCopies;
+  return in_use + kJobBytes + chunks * kChunkBytes +
+         copies * static_cast<int64_t>(longest_line(limit));
+}
+
+/// The least limit that is enough: with it the longest line grows, but only so far.
+int64_t least_limit(int64_t in_use, int32_t replicas) {
+  int64_t limit = 0;
+  for (int64_t next = 1; next > limit;) {
+    limit = next;
+    next = needed(limit, in_use, replicas);
+  }
+  return limit;
+}
 
 }  // namespace
 
@@ -40,20 +57,14 @@ int64_t anonymous_bytes() {
 
 size_t longest_line(int64_t limit) {
   const int64_t bytes = (limit > 0 ? limit : kDefaultLimit) / kLinesInLimit;
-  return static_cast<size_t>(
-      std::clamp(bytes, kLeastLine, static_cast<int64_t>(rows::kMaxLineBytes)));
+  return static_cast<size_t>(std::clamp(bytes, kLeastLine, kMostLine));
 }
 
 Status check_memory(int64_t limit, int64_t in_use, int32_t replicas) {
-  if (limit == 0) return {};
-  const int64_t chunks = chunks_of(replicas);
-  const int64_t copies = kReaderCopies + chunks + replicas * kParsedCopies;
-  const int64_t needed = in_use + kJobBytes + chunks * kChunkBytes +
-                         copies * static_cast<int64_t>(longest_line(limit));
-  if (needed <= limit) return {};
+  if (limit == 0 || needed(limit, in_use, replicas) <= limit) return {};
   return invalid_argument({.what = "the job does not fit into the memory that it may use",
                            .where = "--memory",
-                           .expected = "at least " + megabytes(needed),
+                           .expected = "at least " + megabytes(least_limit(in_use, replicas)),
                            .found = megabytes(limit),
                            .remedy = "Allow more, or take fewer --replicas"});
 }

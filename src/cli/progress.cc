@@ -110,13 +110,14 @@ void RejectionReport::finish() const {
 }
 
 std::string describe(const batch::Progress& progress) {
-  std::string text = counts(progress);
-  if (progress.resumed_rows > 0)
-    text += ", " + grouped(progress.resumed_rows) + " by earlier runs,";
-  if (progress.reused > 0) text += ", " + grouped(progress.reused) + " scores taken,";
-  return text + fmt::format(" in {:.2f} s: {} rows/s, {} tokens/s", progress.seconds,
-                            grouped(rows_per_second(progress)),
-                            grouped(per_second(progress.tokens, progress.seconds)));
+  std::string more;
+  if (progress.resumed_rows > 0) more += ", " + grouped(progress.resumed_rows) + " by earlier runs";
+  if (progress.reused > 0) more += ", " + grouped(progress.reused) + " scores taken";
+  if (!more.empty()) more += ",";
+  return counts(progress) + more +
+         fmt::format(" in {:.2f} s: {} rows/s, {} tokens/s", progress.seconds,
+                     grouped(rows_per_second(progress)),
+                     grouped(per_second(progress.tokens, progress.seconds)));
 }
 
 double rows_per_second(const batch::Progress& progress) {

@@ -10,6 +10,8 @@ TEST(Progress, SummaryIsReadable) {
       .rows = 1234567, .rejected = 3, .tokens = 12345670, .parts = 13, .seconds = 100};
   EXPECT_EQ(describe(progress),
             "1,234,567 rows (3 rejected) in 100.00 s: 12,346 rows/s, 123,457 tokens/s");
+  EXPECT_EQ(describe({.rows = 300, .resumed_rows = 100, .reused = 50, .seconds = 2}),
+            "300 rows, 100 by earlier runs, 50 scores taken, in 2.00 s: 100 rows/s, 0 tokens/s");
   EXPECT_EQ(describe({}), "0 rows in 0.00 s: 0 rows/s, 0 tokens/s");
 }
 

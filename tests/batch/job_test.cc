@@ -16,6 +16,8 @@
 
 #include "base/temporary_folder.h"
 #include "compile/compile.h"
+#include "rows/reader.h"
+#include "rows/writer.h"
 
 namespace tilewise::batch {
 namespace {
@@ -488,6 +490,31 @@ TEST_F(PairJobTest, IdPairsAreScoredLikePairsWrittenOut) {
   remove_output();
   job.left_catalogs = job.right_catalogs = std::exchange(job.catalogs, {});
   ASSERT_TRUE(run_job(*open(2), job).ok());
+  EXPECT_EQ(output(), due);
+}
+
+TEST_F(PairJobTest, ARecordThatComesAgainIsScoredLikeTheFirstTime) {
+  const std::string input = write_written_out(300, 5);
+  ASSERT_TRUE(run_job(*open(2), pairs(input)).ok());
+  // The same rows, each encoded from its text.
+  const auto engine = open(1);
+  const engine::TaskSet set = *engine->find_tasks("duplicate");
+  const model::Task* const task = &engine->metadata().tasks[set.front()].task;
+  auto reader = rows::LineReader::open(std::vector<std::string>{input});
+  ASSERT_TRUE(reader.ok());
+  rows::RowParser parser(model::InputKind::pair);
+  rows::LineReader::Chunk chunk;
+  std::string due;
+  while (!reader->at_end()) {
+    ASSERT_TRUE(reader->next(1, chunk).ok());
+    for (const auto& line : chunk.lines) {
+      model::Row row;
+      ASSERT_TRUE(parser.parse(line, row).ok());
+      const auto outcomes = engine->predict({&row.input, 1}, set, {});
+      ASSERT_TRUE(outcomes.front().status.ok());
+      rows::append_prediction(row.id, {&task, 1}, outcomes.front().predictions, {}, due);
+    }
+  }
   EXPECT_EQ(output(), due);
 }
 
