@@ -123,6 +123,7 @@ Status JobOutput::begin(int64_t part) {
 
 Status JobOutput::end_part(const PartInput& input) {
   TILEWISE_RETURN_IF_ERROR(check_input(input));
+  TILEWISE_RETURN_IF_ERROR(directory_->check_in_place());
   TILEWISE_ASSIGN_OR_RETURN(PartRecord record, writer_.commit(input.index));
   record.input = input;
   manifest_.set(std::move(record));

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 namespace tilewise::batch {
 namespace {
@@ -190,6 +191,17 @@ Status OutputDirectory::check_empty() const {
        .expected = "an empty directory, or one that does not exist",
        .found = entry->path().filename().string(),
        .remedy = "Name another one, or replace the parts in it with --overwrite"});
+}
+
+Status OutputDirectory::check_in_place() const {
+  struct stat opened = {}, found = {};
+  if (::fstat(lock_.get(), &opened) == 0 && ::stat(path_.c_str(), &found) == 0 &&
+      opened.st_dev == found.st_dev && opened.st_ino == found.st_ino) {
+    return {};
+  }
+  return io_error({.what = "the output directory was moved or removed while the job ran",
+                   .where = path_,
+                   .remedy = "Run the job again, and leave its directory alone"});
 }
 
 Status OutputDirectory::remove_unlisted(const Manifest& manifest) {

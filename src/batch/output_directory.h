@@ -34,6 +34,10 @@ class OutputDirectory {
   /// a job leaves that did not come so far. Errors: invalid_argument for anything else, io_error.
   Status prepare(bool overwrite);
 
+  /// Errors: io_error where the directory was moved or removed since open(), and so has lost what
+  /// this job has written, whatever lies at its path now.
+  Status check_in_place() const;
+
   /// Removes files of parts that are not in the manifest: whoever wrote them did not come to the
   /// end.
   Status remove_unlisted(const Manifest& manifest);
