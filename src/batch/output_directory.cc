@@ -41,14 +41,21 @@ Status sync(const fs::path& directory) {
                    .found = errno_text(errno)});
 }
 
-/// With those above it. Nothing where it is there.
+/// Nothing where it is there. Errors: io_error, also where there is none above it.
 Status create_folder(const fs::path& folder) {
   std::error_code error;
-  if (folder.empty() || fs::is_directory(folder, error)) return {};
-  TILEWISE_RETURN_IF_ERROR(create_folder(folder.parent_path()));
+  if (fs::is_directory(folder, error)) return {};
   fs::create_directory(folder, error);
   if (error) return cannot("cannot create a folder for the output", folder, error);
   return sync(folder.parent_path().empty() ? "." : folder.parent_path());
+}
+
+/// With those above it.
+Status create_folders(const fs::path& folder) {
+  std::error_code error;
+  if (folder.empty() || fs::is_directory(folder, error)) return {};
+  TILEWISE_RETURN_IF_ERROR(create_folders(folder.parent_path()));
+  return create_folder(folder);
 }
 
 /// The name without what base/output_file.h adds while the file is being written.
@@ -146,7 +153,7 @@ Status remove_file(const std::string& path) {
 }
 
 Result<OutputDirectory> OutputDirectory::open(const std::string& path, std::string extension) {
-  TILEWISE_RETURN_IF_ERROR(create_folder(path));
+  TILEWISE_RETURN_IF_ERROR(create_folders(path));
   TILEWISE_ASSIGN_OR_RETURN(Descriptor locked, lock(path));
   TILEWISE_ASSIGN_OR_RETURN(const auto temporaries, list(path, [](std::string_view name) {
                               return without_temporary(name) != name;
@@ -226,7 +233,10 @@ std::string OutputDirectory::manifest() const { return path_ + "/" + kManifestNa
 std::string OutputDirectory::success() const { return path_ + "/" + kSuccessName; }
 
 Status OutputDirectory::create_folder_of(const std::string& file) {
-  return create_folder(fs::path(file).parent_path());
+  const fs::path folder = fs::path(file).parent_path();
+  const bool is_ours = folder.filename() == kRejectedFolder || folder.filename() == kScoresFolder;
+  // The directory itself is there since open(); where it was taken away, so were results.
+  return is_ours ? create_folder(folder) : Status();
 }
 
 }  // namespace tilewise::batch

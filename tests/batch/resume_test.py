@@ -1,12 +1,14 @@
 """A rerun finishes what is missing and refuses what does not belong together: resume_test.py TILEWISE."""
 import hashlib
 import json
+import os
+import pathlib
 import shutil
 import signal
 import subprocess
 import time
 
-from harness import (BAD_INPUT, DONE, INTERRUPTED, PATIENCE, WRONG_MACHINE, TestCase, contents, from_lines, id_pairs, joined, main,
+from harness import (BAD_INPUT, DONE, FAILED, INTERRUPTED, PATIENCE, WRONG_MACHINE, TestCase, contents, from_lines, id_pairs, joined, main,
                      manifest, model, parts, records, run, said, start, texts, to_lines, with_bad_lines, with_flag)
 
 PER_PART = 25
@@ -115,6 +117,91 @@ class WhatIsDoneStaysDone(ResumeCase):
         _, error = first.communicate(b"".join(self.lines[PER_PART + 1:]), PATIENCE)
         self.assertEqual(first.returncode, DONE, error)
         self.assertEqual(parts(self.output), {name: each for name, each in due.items() if name.startswith("part-")})
+
+
+class OddInputs(ResumeCase):
+    """A job is not only what its author thought of."""
+
+    def check(self, content, rows, rejected, name="odd.jsonl"):
+        """It succeeds, and again; what it says of itself is JSON even where there is nothing to divide by."""
+        flags = [*self.flags_of(self.write(name, content)), "--price", 1]
+        shutil.rmtree(self.output, ignore_errors=True)
+        for _ in range(2):
+            summary, = from_lines(run("batch", *flags, "--json", "--output", self.output).stdout)
+            self.assertEqual((summary["rows"], summary["rejected"]), (rows, rejected))
+            told = json.loads((self.output / "_manifest.json").read_bytes(), parse_constant=self.fail)
+            self.assertEqual((told["status"], told["rows"], told["rejected"]), ("complete", rows, rejected))
+            self.assertTrue((self.output / "_SUCCESS").exists())
+            self.assertEqual(len(from_lines(joined(self.output))), rows - rejected)
+
+    def test_no_rows(self):
+        self.check(b"", 0, 0)
+        self.check(b"\n\n\n", 0, 0)
+        self.check(b"id,text\n", 0, 0, "odd.csv")
+
+    def test_no_good_rows(self):
+        self.check(b"bad\n" * 30, 30, 30)
+
+    def test_a_part_of_bad_rows_between_good_ones(self):
+        lines = self.lines[:]
+        lines[PER_PART:2 * PER_PART] = [b"bad\n"] * PER_PART
+        bad = sum(line not in to_lines(texts(90)) for line in lines)
+        self.check(b"".join(lines), len(lines), bad)
+
+    def test_too_many_rejected_rows(self):
+        """A rerun, which computes nothing, says it again."""
+        for _ in range(2):
+            self.assertIn("too many rows were rejected", self.batch(*self.flags, "--max-rejected", 2, code=FAILED))
+        self.batch(*self.flags, "--max-rejected", 3)
+
+    def test_other_replicas(self):
+        """Another machine goes on, with more cores."""
+        due = self.finish()
+        shutil.rmtree(self.output)
+        self.interrupt()
+        self.batch(*with_flag(self.flags_of("-"), "--replicas", 3), stdin=b"".join(self.lines))
+        self.assertEqual(parts(self.output), {name: each for name, each in due.items() if name.startswith("part-")})
+
+    def test_stopped_while_the_catalogue_is_read(self):
+        pairs = self.write("pairs.jsonl", to_lines(id_pairs(60, records(20))))
+        process = start("batch", *self.flags_of(pairs, "duplicate"), "--catalog", "-", "--output", self.output, stdin=subprocess.PIPE)
+        process.stdin.write(to_lines(records(20)))
+        process.stdin.flush()
+        self.wait_for(self.output.exists)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(PATIENCE), INTERRUPTED)
+        process.communicate()
+        self.batch(*self.flags_of(pairs, "duplicate"), "--catalog", "-", stdin=to_lines(records(20)))
+
+    def test_the_directory_goes_while_it_runs(self):
+        """What was done went with it, so it is no success; and another job that has begun there meanwhile is left alone."""
+        for another in (False, True):
+            process = start("batch", *self.flags_of("-"), "--output", self.output, stdin=subprocess.PIPE)
+            process.stdin.write(b"".join(self.lines[:PER_PART + 1]))
+            process.stdin.flush()
+            self.wait_for(lambda: (self.output / "part-00000.jsonl").exists())
+            self.output.rename(self.folder / f"gone-{another}")
+            if another:
+                self.batch(*self.flags_of(self.path, "tags"))
+                other = contents(self.output)
+            _, error = process.communicate(b"".join(self.lines[PER_PART + 1:]), PATIENCE)
+            self.assertEqual(process.returncode, FAILED, error)
+            self.assertIn(str(self.output).encode(), error)
+        self.assert_same(self.output, other)
+
+    def test_something_else_of_that_name(self):
+        due = self.finish()
+        for name in ("part-00001.jsonl", "_manifest.json", "_scores/part-00002.scores"):
+            for make in (pathlib.Path.mkdir, os.mkfifo):
+                with self.subTest(name, make=make.__name__):
+                    kept = (self.output / name).read_bytes()
+                    (self.output / name).unlink()
+                    make(self.output / name)
+                    self.assertIn(name, self.batch(*self.flags, code=FAILED))
+                    (self.output / name).rmdir() if make is pathlib.Path.mkdir else (self.output / name).unlink()
+                    (self.output / name).write_bytes(kept)
+        self.batch(*self.flags)
+        self.assert_same(self.output, due)
 
 
 class WhatWasDamaged(ResumeCase):
@@ -268,6 +355,7 @@ class OtherJobs(ResumeCase):
                 "compress": [*flags, "--compress", "gzip"],
                 "shard": [*flags, "--shard", "0/2"],
                 "threshold": [*flags, "--threshold", 0.25],
+                "limit": [*flags, "--limit", 60],
         }.items():
             with self.subTest(what):
                 self.refused(*other, says=[str(self.output), "--overwrite"])
@@ -364,6 +452,21 @@ class Manifests(ResumeCase):
                     self.assertIn(done.returncode, (DONE, 2, BAD_INPUT), said(done))
                     if done.returncode == DONE:
                         self.assertEqual(parts(self.output), due)
+
+    def test_other_lists_of_parts(self):
+        """A part that is listed twice, or not in its place, is at worst made again."""
+        due = parts(self.output)
+        listed = self.good["parts"]
+        for changed in (listed[:1] * 4, listed[::-1], listed + listed, [], listed[1:], [{**part, "part": part["part"] + 1} for part in listed],
+                        [{**part, "part": 10**11} for part in listed], [{**listed[0], "input_rows": 10**11}]):
+            self.manifest.write_text(json.dumps({**self.good, "parts": changed}))
+            done = run("batch", *self.flags, "--output", self.output)
+            self.assertIn(done.returncode, (DONE, 2, BAD_INPUT), said(done))
+            if done.returncode == DONE:
+                self.assertEqual(parts(self.output), due)
+                self.assertEqual(len(manifest(self.output)["parts"]), 4)
+            else:
+                self.batch(*self.flags, "--overwrite")
 
     def test_missing(self):
         """Parts that nothing is known about are not taken over."""
