@@ -234,7 +234,7 @@ class Shares {
   };
 
   void submit() {
-    const auto most = static_cast<size_t>(2 * engine_.replicas() + 1);
+    const auto most = 2 * static_cast<size_t>(engine_.replicas()) + 1;
     while (next_row_ < rows_ && running_.size() < most) {
       const int64_t count = std::min(share_rows_, rows_ - next_row_);
       Share* share =
