@@ -3,13 +3,15 @@
 
 In turn, on this machine: `tilewise batch` with as many replicas as workers, JSON lines in and out, start included; and tilewise.spark.score on a
 local cluster of executors with one core each, Parquet in and out, after a first small job that starts executors, Python workers and model.
-Every round compares all answers. Needs ./dev build, the backbone (tools/fetch_backbone.sh), Java, and the tilewise package with pyspark:
+Every round compares all answers. CPU seconds are those of all processes of a side (of Spark: driver, executors, Python workers): they say what a machine
+with nothing else to do would keep, also where others use this one. Needs ./dev build, the backbone (tools/fetch_backbone.sh), Java, and the tilewise package with pyspark:
 pip install ".[spark]" pandas
 """
 import argparse
 import json
 import os
 import pathlib
+import resource
 import shutil
 import statistics
 import subprocess
@@ -76,18 +78,38 @@ def start_spark(arguments):
     return session
 
 
+def cpu_of_descendants():
+    """Seconds of all living processes below this one."""
+    parents, seconds = {}, {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        pid = int(stat.parent.name)
+        parents[pid], seconds[pid] = int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    below, added = {os.getpid()}, True
+    while added:
+        added = {pid for pid, parent in parents.items() if parent in below} - below
+        below |= added
+    return sum(seconds.get(pid, 0) for pid in below)
+
+
 def with_spark(session, model, source, output):
-    """Seconds of one job."""
-    start = time.monotonic()
+    """Of one job: {"seconds", "cpu_seconds"}."""
+    start, cpu = time.monotonic(), cpu_of_descendants()
     pairs = session.read.parquet(str(source))
     tilewise.spark.score(pairs, model, TASK, id="id").write.mode("overwrite").parquet(str(output))
-    return time.monotonic() - start
+    return {"seconds": time.monotonic() - start, "cpu_seconds": cpu_of_descendants() - cpu}
 
 
 def with_command_line(arguments, source, output):
     shutil.rmtree(output, ignore_errors=True)
-    return run([arguments.tilewise, "batch", arguments.model, "--task", TASK, "--input", source, "--output", output,
-                "--replicas", arguments.workers, "--json"])["seconds"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    job = run([arguments.tilewise, "batch", arguments.model, "--task", TASK, "--input", source, "--output", output,
+               "--replicas", arguments.workers, "--json"])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {"seconds": job["seconds"], "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
 
 
 def same_answers(lines, table):
@@ -104,11 +126,11 @@ def measure(arguments, session, source):
     for number in range(arguments.rounds):
         sides = {"command line": lambda: with_command_line(arguments, source, work / "lines"),
                  "spark": lambda: with_spark(session, arguments.model, work / "pairs", work / "table")}
-        seconds = {name: sides[name]() for name in list(sides)[:: -1 if number % 2 else 1]}
+        taken = {name: sides[name]() for name in list(sides)[:: -1 if number % 2 else 1]}
         if not same_answers(work / "lines", work / "table"):
             raise Failed("Spark's answers are not those of the command line")
-        say(f"round {number + 1}: command line {seconds['command line']:.2f} s, Spark {seconds['spark']:.2f} s")
-        rounds.append(seconds)
+        say(f"round {number + 1}: " + ", ".join(f"{name} {one['seconds']:.2f} s ({one['cpu_seconds']:.2f} of CPU)" for name, one in taken.items()))
+        rounds.append(taken)
     return rounds
 
 
@@ -117,12 +139,13 @@ def spread(values, form):
 
 
 def report(arguments, rounds):
-    rates = {name: [arguments.pairs / one[name] for one in rounds] for name in ("command line", "spark")}
-    shares = [100 * one["command line"] / one["spark"] for one in rounds]
+    rates = {name: [arguments.pairs / one[name]["seconds"] for one in rounds] for name in ("command line", "spark")}
+    shares = {what: [100 * one["command line"][what] / one["spark"][what] for one in rounds] for what in ("seconds", "cpu_seconds")}
     print(f"{cpu_name()}, {os.cpu_count()} cores; {arguments.pairs:,} pairs; median (least to most) of {len(rounds)} rounds")
     print(f"`tilewise batch --replicas {arguments.workers}`, pairs/s   {spread(rates['command line'], '{:,.0f}')}")
     print(f"Spark, {arguments.workers} executors of one core, pairs/s  {spread(rates['spark'], '{:,.0f}')}")
-    print(f"Spark's share                        {spread(shares, '{:.1f}')} %")
+    print(f"Spark's share                        {spread(shares['seconds'], '{:.1f}')} %")
+    print(f"  by CPU seconds                     {spread(shares['cpu_seconds'], '{:.1f}')} %")
     if arguments.json:
         measured = {"cpu": cpu_name(), "pairs": arguments.pairs, "workers": arguments.workers, "rounds": rounds, "share_percent": shares}
         arguments.json.write_text(json.dumps(measured), encoding="utf-8")
