@@ -1,6 +1,7 @@
 // Pairs as they are found, in whatever order, each possibly several times.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -23,6 +24,9 @@ struct CandidatePair {
 /// 16 bytes a pair. Throws std::bad_alloc.
 class CandidatePairs {
  public:
+  /// Room for so many more, so that growing takes no memory beyond them.
+  void reserve(size_t more) { pairs_.reserve(pairs_.size() + more); }
+
   void add(const CandidatePair& pair) { pairs_.push_back(pair); }
 
   /// Sorts by left and right and makes one pair of equal ones: with a similarity if any has one,

@@ -91,8 +91,8 @@ class Run {
 
   /// What the search will take is known before it begins.
   Status check_memory() const {
-    const auto top = static_cast<double>(options_.top);
     const auto rows = static_cast<double>(report_.left_records + report_.right_records);
+    const double top = std::min<double>(options_.top, rows);
     const auto row = static_cast<double>(left().vectors.bytes_a_row());
     const auto searched =
         static_cast<double>(one_catalog() || options_.both_ways ? rows : report_.left_records);
@@ -133,12 +133,15 @@ class Run {
                     static_cast<double>(done) / static_cast<double>(from.size()),
                     seconds_between(step_start_, clock_.now())});
     };
-    const SearchOptions how{.top = options_.top,
+    const auto top = static_cast<int32_t>(
+        std::min(static_cast<size_t>(options_.top), std::max<size_t>(1, to.size())));
+    const SearchOptions how{.top = top,
                             .same = one_catalog(),
                             .watch = {.stop = options_.stop, .on_progress = on_progress}};
     TILEWISE_ASSIGN_OR_RETURN(
         const NeighbourTable table,
         exact ? search_exact(engine_, from, to, how) : search_hnsw(engine_, from, to, how));
+    pairs_.reserve(table.size() * static_cast<size_t>(top));
     for (uint32_t i = 0; i < table.size(); ++i) {
       for (const Neighbour& neighbour : table.of(i)) {
         uint32_t a = i, b = neighbour.index;

@@ -165,6 +165,14 @@ TEST(Neighbours, StopWhenAsked) {
   }
 }
 
+TEST(Neighbours, AreSearchedExactlyWhileThatIsQuick) {
+  EXPECT_TRUE(exact_is_better(0, 0));
+  EXPECT_TRUE(exact_is_better(200'000, 200'000));
+  EXPECT_TRUE(exact_is_better(1'000, 50'000'000));
+  EXPECT_FALSE(exact_is_better(300'000, 300'000));
+  EXPECT_FALSE(exact_is_better(1'000'000, 200'000));
+}
+
 TEST(Vectors, AreScaledAndPadded) {
   Vectors vectors(3);
   ASSERT_TRUE(vectors.append(std::vector<float>{3, 0, 4}).ok());
