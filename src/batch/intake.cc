@@ -1,8 +1,5 @@
 #include "batch/intake.h"
 
-#include <utility>
-#include <variant>
-
 #include "batch/rejection.h"
 
 namespace tilewise::batch {
@@ -18,8 +15,7 @@ Status no_record(const char* side, const std::string& id) {
 
 }  // namespace
 
-Intake::Intake(const Question& question)
-    : question_(&question), parser_(question.task().input), cache_(question.task()) {}
+Intake::Intake(const Question& question) : question_(&question), parser_(question.task().input) {}
 
 Intake::Taken Intake::take(const rows::LineReader::Line& line, engine::Worker& worker) {
   return question_->is_of_id_pairs() ? take_id_pair(line, worker) : take_row(line, worker);
@@ -32,7 +28,7 @@ Intake::Taken Intake::take_row(const rows::LineReader::Line& line, engine::Worke
     return question_->is_mine(line.text) ? Taken::rejected : Taken::other;
   }
   if (!question_->is_mine(row_.has_id ? std::string_view(row_.id) : line.text)) return Taken::other;
-  status_ = add(row_.input, worker);
+  status_ = worker.add(row_.input);
   if (status_.ok()) return Taken::added;
   status_ = at_row(status_, line.position);
   return Taken::rejected;
@@ -54,12 +50,6 @@ Intake::Taken Intake::take_id_pair(const rows::LineReader::Line& line, engine::W
   if (status_.ok()) return Taken::added;
   status_ = at_row(status_, line.position);
   return Taken::rejected;
-}
-
-Status Intake::add(const model::Input& input, engine::Worker& worker) {
-  const auto* pair = std::get_if<model::PairInput>(&input);
-  const bool is_cached = pair != nullptr && question_->task().input == model::InputKind::pair;
-  return is_cached ? cache_.add(*pair, worker) : worker.add(input);
 }
 
 Status Intake::add_id_pair(engine::Worker& worker) {

@@ -8,7 +8,6 @@
 
 #include "base/status.h"
 #include "batch/question.h"
-#include "batch/side_cache.h"
 #include "engine/engine.h"
 #include "rows/reader.h"
 
@@ -36,12 +35,10 @@ class Intake {
  private:
   Taken take_row(const rows::LineReader::Line& line, engine::Worker& worker);
   Taken take_id_pair(const rows::LineReader::Line& line, engine::Worker& worker);
-  Status add(const model::Input& input, engine::Worker& worker);
   Status add_id_pair(engine::Worker& worker);
 
   const Question* question_;
   rows::RowParser parser_;
-  SideCache cache_;
   Status status_;
   model::Row row_;
   rows::IdPair pair_;
