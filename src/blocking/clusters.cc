@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <tuple>
 #include <utility>
 
 #include <simdjson.h>
@@ -225,8 +226,9 @@ class Run {
     for (const Group& group : groups) {
       if (group.members.size() >= 2) summaries.push_back(summary(group));
     }
-    std::stable_sort(summaries.begin(), summaries.end(),
-                     [](const auto& a, const auto& b) { return a.size > b.size; });
+    std::sort(summaries.begin(), summaries.end(), [](const auto& a, const auto& b) {
+      return std::tie(b.size, a.id) < std::tie(a.size, b.id);
+    });
     report_.largest.assign(
         summaries.begin(),
         summaries.begin() + static_cast<std::ptrdiff_t>(std::min(kReported, summaries.size())));
@@ -234,8 +236,9 @@ class Run {
       return group.size < kSmallestLoose || group.density >= kLooseDensity;
     });
     report_.loose = static_cast<int64_t>(summaries.size());
-    std::stable_sort(summaries.begin(), summaries.end(),
-                     [](const auto& a, const auto& b) { return a.density < b.density; });
+    std::sort(summaries.begin(), summaries.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.density, a.id) < std::tie(b.density, b.id);
+    });
     summaries.resize(std::min(kReported, summaries.size()));
     report_.loosest = std::move(summaries);
   }
