@@ -1,14 +1,14 @@
 """Airflow: the pairs of each day in shards that run side by side. An interrupted shard is resumed by the retry; where a retry cannot help, there is none.
 
-For workers that have tilewise, /models and /data. Airflow 3.
+For workers that have tilewise, /models and /data. Airflow 3 (tried with 3.3).
 """
 import datetime
 import os
 import pathlib
 import subprocess
 
-from airflow.exceptions import AirflowFailException
 from airflow.sdk import dag, task
+from airflow.sdk.exceptions import AirflowFailException
 
 MODELS, DATA = (pathlib.Path(os.environ.get(name, default)) for name, default in (("TILEWISE_MODELS", "/models"), ("TILEWISE_DATA", "/data")))
 SHARDS = 4

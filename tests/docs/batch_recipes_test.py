@@ -193,10 +193,9 @@ class Airflow(Recipe):
                 return function
             return wrap
 
-        modules = {"airflow": types.ModuleType("airflow"), "airflow.sdk": types.ModuleType("airflow.sdk"),
-                   "airflow.exceptions": types.ModuleType("airflow.exceptions")}
+        modules = {name: types.ModuleType(name) for name in ("airflow", "airflow.sdk", "airflow.sdk.exceptions")}
         modules["airflow.sdk"].dag, modules["airflow.sdk"].task = lambda **options: lambda function: function, task
-        modules["airflow.exceptions"].AirflowFailException = FailedForGood
+        modules["airflow.sdk.exceptions"].AirflowFailException = FailedForGood
         before = dict(sys.modules)
         sys.modules.update(modules)
         try:
