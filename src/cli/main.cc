@@ -64,7 +64,7 @@ Result<int> run(int argc, char** argv, Session& session) {
       ->type_name("LEVEL");
   for (const auto add :
        {add_check, add_compile, add_inspect, add_predict, add_batch, add_candidates, add_clusters,
-        add_serve, add_bench, add_devices, add_top}) {
+        add_eval, add_serve, add_bench, add_devices, add_top}) {
     add(app, action);
   }
   app.footer(kFooter);  // after the verbs, which would inherit it

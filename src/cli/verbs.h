@@ -17,6 +17,7 @@ void add_predict(CLI::App& app, Action& action);
 void add_batch(CLI::App& app, Action& action);
 void add_candidates(CLI::App& app, Action& action);
 void add_clusters(CLI::App& app, Action& action);
+void add_eval(CLI::App& app, Action& action);
 void add_serve(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_devices(CLI::App& app, Action& action);

@@ -139,6 +139,18 @@ Complaint read_record_field(value& scalar, std::string_view side, std::string_vi
   return read_scalar(scalar, type, field.value);
 }
 
+/// Catalogues carry lists and objects (images, categories) that nobody compares: such a field is as
+/// one that is missing.
+Complaint read_catalog_field(value& field, std::string_view name, model::Record& record) {
+  json_type type{};
+  ROWS_RETURN_IF_MALFORMED(field.type().get(type));
+  if (type != json_type::array && type != json_type::object) {
+    return read_record_field(field, "", name, record);
+  }
+  record.fields.push_back({std::string(name), ""});  // over an earlier field of its name
+  return check_value(field, 1);
+}
+
 Complaint read_flat_object(value& side, std::string_view name, model::Record& record) {
   simdjson::ondemand::object object;
   ROWS_RETURN_IF_MALFORMED(side.get_object().get(object));
@@ -285,7 +297,7 @@ Complaint JsonRows::read_record(std::string_view line, CatalogRecord& entry) {
   record.fields.clear();
   auto complaint = for_each_member(line, [&](std::string_view name, value& member) {
     if (name == "id") return read_id(member, name, IdForm::plain, entry.id);
-    return read_record_field(member, "", name, record);
+    return read_catalog_field(member, name, record);
   });
   if (complaint) return complaint;
   if (entry.id.empty()) return missing_field("id", present());

@@ -139,8 +139,8 @@ class RowParser {
   /// parse().
   Status parse_id_pair(const LineReader::Line& line, IdPair& pair);
 
-  /// {"id", FIELD...}, flat, or columns of those names: every one but `id` is a field. Overwrites
-  /// `record`. Errors: as parse().
+  /// {"id", FIELD...}, or columns of those names: every one but `id` is a field; one that holds an
+  /// array or an object counts as missing. Overwrites `record`. Errors: as parse().
   Status parse_record(const LineReader::Line& line, CatalogRecord& record);
 
   /// For protocols whose texts may be records: a text that is one JSON object is a record, anything

@@ -221,6 +221,21 @@ TEST(RowParser, ContentIsARecordWhereItIsOneJsonObject) {
   EXPECT_THAT(nested.message(), HasSubstr("left[3].a"));
 }
 
+TEST(RowParser, ARecordOfACatalogueMayHoldListsThatNobodyCompares) {
+  RowParser parser;
+  CatalogRecord entry;
+  const auto parse = [&](std::string_view line) {
+    return parser.parse_record({.text = line, .position = kHere}, entry);
+  };
+  ASSERT_TRUE(parse(R"({"id":7,"title":"a","images":["x",{"y":[]}],"price":5.0})").ok());
+  EXPECT_EQ(entry.id, "7");
+  EXPECT_EQ(fields_of(entry.record), "title=a;images=;price=5.0;");
+  ASSERT_TRUE(parse(R"({"id":7,"title":"a","title":["b"]})").ok());
+  EXPECT_EQ(fields_of(entry.record), "title=;");
+  EXPECT_FALSE(parse(R"({"id":7,"title":"a","images":["x",]})").ok());
+  EXPECT_FALSE(parse(R"({"id":["7"],"title":"a"})").ok());
+}
+
 TEST(RowParser, ManyFieldsAreReadInReasonableTime) {
   std::string line = "{\"right\":\"r\",\"left\":{";
   for (int i = 0; i < 200'000; ++i) line += "\"f" + std::to_string(i) + "\":1,";

@@ -3,7 +3,7 @@ import re
 
 from harness import DONE, FAILED, WRONG_COMMAND_LINE, TestCase, main, model, run
 
-VERBS = ("check", "compile", "inspect", "predict", "batch", "serve", "bench", "devices")
+VERBS = ("check", "compile", "inspect", "predict", "batch", "candidates", "clusters", "eval", "serve", "bench", "devices", "top")
 
 
 class CommandLine(TestCase):
@@ -15,12 +15,12 @@ class CommandLine(TestCase):
         for verb in VERBS:
             self.assertRegex(text, rf"(?m)^  {verb} ")
             self.assertIn(f"tilewise {verb}", self.done(verb, "--help").decode())
-        for later in ("eval", "plan", "candidates"):
+        for later in ("plan",):
             self.assertNotRegex(text, rf"(?m)^  {later} ")
 
     def test_what_is_wrong_with_the_command_line(self):
         self.error(WRONG_COMMAND_LINE)
-        self.error(WRONG_COMMAND_LINE, "eval", says=["no such verb", "predict", "found eval"])
+        self.error(WRONG_COMMAND_LINE, "plan", says=["no such verb", "predict", "found plan"])
         self.error(WRONG_COMMAND_LINE, "predict", says=["MODEL"])
         self.error(WRONG_COMMAND_LINE, "predict", model(), "--no-such-flag", says=["--no-such-flag", "predict --help"])
         self.error(WRONG_COMMAND_LINE, "predict", model(), "--task", "tags", "--top", "-1", "x", says=["--top"])

@@ -1,0 +1,142 @@
+#include "eval/evaluation.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/clock.h"
+#include "rows/reader.h"
+
+namespace tilewise::eval {
+namespace {
+
+using OnRejected = std::function<void(const Status&)>;
+
+/// Rows that are answered together: some passes for each of many replicas.
+constexpr size_t kRows = 4096;
+
+Status at_line(const Status& status, const std::string& line) {
+  Problem problem = status.problem();
+  problem.where = line + (problem.where.empty() ? "" : ", " + problem.where);
+  return {status.code(), std::move(problem)};
+}
+
+class Evaluation {
+ public:
+  Evaluation(engine::Engine& engine, engine::TaskSet tasks, const Options& options,
+             TruthParser truths, const OnRejected& on_rejected)
+      : engine_(engine),
+        tasks_(std::move(tasks)),
+        options_(options),
+        task_(engine.metadata().tasks[tasks_.front()].task),
+        rows_(task_.input),
+        truths_(std::move(truths)),
+        on_rejected_(on_rejected),
+        collector_(task_, options.predict) {}
+
+  Status read(rows::LineReader& reader);
+  Report report() const;
+
+ private:
+  void add(const rows::LineReader::Line& line);
+  void answer();
+  void reject(const Status& status) {
+    ++rejected_;
+    on_rejected_(status);
+  }
+
+  engine::Engine& engine_;
+  const engine::TaskSet tasks_;
+  const Options& options_;
+  const model::Task& task_;
+  rows::RowParser rows_;
+  TruthParser truths_;
+  const OnRejected& on_rejected_;
+  Collector collector_;
+
+  // What waits for its answers.
+  std::vector<model::Input> inputs_;
+  std::vector<Truth> due_;
+  std::vector<std::string> lines_;
+
+  int64_t rejected_ = 0;
+  int64_t truncated_ = 0;
+};
+
+void Evaluation::add(const rows::LineReader::Line& line) {
+  model::Row row;
+  Truth truth;
+  Status status = rows_.parse(line, row);
+  if (status.ok()) status = truths_.parse(line, truth);
+  if (!status.ok()) return reject(status);
+  inputs_.push_back(std::move(row.input));
+  due_.push_back(std::move(truth));
+  lines_.push_back(rows::describe(line.position));
+}
+
+void Evaluation::answer() {
+  const auto outcomes = engine_.predict(inputs_, tasks_, options_.predict);
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    if (!outcomes[i].status.ok()) {
+      reject(at_line(outcomes[i].status, lines_[i]));
+      continue;
+    }
+    const model::Prediction& prediction = outcomes[i].predictions.front();
+    truncated_ += prediction.truncated ? 1 : 0;
+    collector_.add(prediction, due_[i]);
+  }
+  inputs_.clear();
+  due_.clear();
+  lines_.clear();
+}
+
+Status Evaluation::read(rows::LineReader& reader) {
+  int64_t left = options_.limit > 0 ? options_.limit : std::numeric_limits<int64_t>::max();
+  rows::LineReader::Chunk chunk;
+  while (!reader.at_end() && left > 0) {
+    const auto most = static_cast<size_t>(std::min<int64_t>(left, kRows));
+    TILEWISE_RETURN_IF_ERROR(reader.next(most, chunk));
+    left -= static_cast<int64_t>(chunk.lines.size());
+    for (const rows::LineReader::Line& line : chunk.lines) add(line);
+    if (inputs_.size() >= kRows) answer();
+  }
+  answer();
+  return {};
+}
+
+Report Evaluation::report() const {
+  return {.rows = collector_.rows(),
+          .rejected = rejected_,
+          .truncated = truncated_,
+          .quality = collector_.quality()};
+}
+
+}  // namespace
+
+Result<Report> evaluate(engine::Engine& engine, const Options& options,
+                        const OnRejected& on_rejected) {
+  TILEWISE_ASSIGN_OR_RETURN(engine::TaskSet tasks, engine.find_tasks(options.task));
+  if (tasks.size() != 1) {
+    return invalid_argument({.what = "quality is measured one task at a time",
+                             .where = "--task",
+                             .expected = "one task",
+                             .found = options.task});
+  }
+  const model::Task& task = engine.metadata().tasks[tasks.front()].task;
+  TILEWISE_ASSIGN_OR_RETURN(TruthParser truths, TruthParser::create(task, options.truth));
+  TILEWISE_ASSIGN_OR_RETURN(
+      rows::LineReader reader,
+      rows::LineReader::open(options.inputs, options.stop, rows::Hashing::none));
+  const Time start = SteadyClock().now();
+  Evaluation evaluation(engine, std::move(tasks), options, std::move(truths), on_rejected);
+  TILEWISE_RETURN_IF_ERROR(evaluation.read(reader));
+  Report report = evaluation.report();
+  report.seconds = seconds_between(start, SteadyClock().now());
+  if (report.rows > 0) return report;
+  return invalid_input({.what = "there is no row to measure quality on",
+                        .where = options.inputs.front(),
+                        .expected = "rows with a usable input and a label",
+                        .found = std::to_string(report.rejected) + " rejected rows"});
+}
+
+}  // namespace tilewise::eval
