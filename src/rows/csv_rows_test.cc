@@ -169,8 +169,7 @@ TEST_F(CsvRowsTest, RecordsOfACatalogue) {
                                        "{\"title\":\"a\"}\n{\"id\":1,\"tags\":[]}\n{\"id\":\"\"}\n"
                                        "{\"id\":2,\"a\":null}\n")),
               ElementsAre(AllOf(HasSubstr("\"id\""), HasSubstr("the fields title")),
-                          AllOf(HasSubstr("bad.jsonl:2"), HasSubstr("field \"tags\"")),
-                          HasSubstr("lacks a field"), "2: a="));
+                          "1: tags=", HasSubstr("lacks a field"), "2: a="));
 }
 
 }  // namespace
