@@ -19,10 +19,13 @@ constexpr std::string_view kExtensions =
 
 bool is_glob(const std::string& name) { return name.find_first_of("*?[") != name.npos; }
 
-/// What frameworks put beside their data (_SUCCESS, .part-0.crc) is no input.
+/// What frameworks put beside their data (_SUCCESS, .part-0.crc) is no input, nor what a batch job
+/// has refused.
 bool is_passed_over(const fs::path& path) {
   const std::string name = path.filename().string();
-  return name.starts_with('.') || name.starts_with('_');
+  if (name.starts_with('.') || name.starts_with('_')) return true;
+  std::error_code ignored;
+  return name == "rejected" && fs::exists(path.parent_path() / "_manifest.json", ignored);
 }
 
 Status cannot_list(const std::string& path, const std::string& found) {

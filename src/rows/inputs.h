@@ -19,7 +19,8 @@ struct InputFile {
 /// - "-": standard input;
 /// - a file, whatever its name;
 /// - a directory: the files in it and below it whose names have the extension of a format, sorted
-///   by path (bytes); names that begin with "." or "_" are passed over, as Spark and Hive do;
+///   by path (bytes); names that begin with "." or "_" are passed over, as Spark and Hive do, and
+///   so is what a batch job has refused ("rejected" beside a "_manifest.json");
 /// - where there is nothing of that name, a glob (* ? [...]), whose matches are taken in sorted
 ///   order like names.
 /// All files have `format`; without it each has that of its extension, JSON lines where it has

@@ -51,6 +51,16 @@ TEST(Inputs, ADirectoryGivesItsFilesOfRowsInOrder) {
       ElementsAre("d/a.csv csv", "d/b/10.ndjson jsonl", "d/b/2.jsonl jsonl", "d/z.json.zst jsonl"));
 }
 
+TEST(Inputs, WhatABatchJobHasRefusedIsNoPartOfItsResult) {
+  const TemporaryFolder folder;
+  for (const char* name : {"job/part-00000.jsonl", "job/rejected/part-00000.jsonl",
+                           "job/_manifest.json", "other/rejected/a.jsonl"}) {
+    folder.write(name, "");
+  }
+  EXPECT_THAT(listed(folder, {folder / "job"}), ElementsAre("job/part-00000.jsonl jsonl"));
+  EXPECT_THAT(listed(folder, {folder / "other"}), ElementsAre("other/rejected/a.jsonl jsonl"));
+}
+
 TEST(Inputs, AGlobThatTheShellLeftAloneIsExpanded) {
   const TemporaryFolder folder;
   for (const char* name : {"day-2/part.csv", "day-1/part.csv", "x1.txt", "x2.jsonl", "other"})
