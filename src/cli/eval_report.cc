@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -35,8 +36,8 @@ std::vector<LabelQuality> worst_of(std::vector<LabelQuality> labels) {
   std::erase_if(labels, [](const LabelQuality& label) {
     return label.confusion.false_positives + label.confusion.false_negatives == 0;
   });
-  std::stable_sort(labels.begin(), labels.end(), [](const LabelQuality& a, const LabelQuality& b) {
-    return a.confusion.f1() < b.confusion.f1();
+  std::ranges::sort(labels, {}, [](const LabelQuality& label) {
+    return std::pair(label.confusion.f1(), label.label);
   });
   if (labels.size() > kWorstLabels) labels.resize(kWorstLabels);
   return labels;
