@@ -5,10 +5,10 @@
 #include <new>
 
 #if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
 #define TILEWISE_OTHER_NEW
 #endif
-#elif defined(__SANITIZE_THREAD__)
+#elif defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define TILEWISE_OTHER_NEW
 #endif
 

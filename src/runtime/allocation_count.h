@@ -6,8 +6,8 @@
 
 namespace tilewise::runtime {
 
-/// Calls of operator new so far, by all threads. Nothing under the thread sanitizer, which has an
-/// operator new of its own.
+/// Calls of operator new so far, by all threads. Nothing under sanitizers, which have an
+/// operator new of their own.
 std::optional<int64_t> allocations();
 
 }  // namespace tilewise::runtime
