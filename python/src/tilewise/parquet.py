@@ -85,7 +85,7 @@ def score(
     with Model(model, replicas=replicas, isa=isa) as opened, _whole_file(destination) as sink:
         with parquet.ParquetWriter(sink, schema, compression=compression) as writer:
             for batch in _batches(scoring, sources, batch_size):
-                writer.write_batch(scoring.answer(opened, batch))
+                writer.write_batch(scoring.answer(opened, batch).cast(schema))
                 rows += batch.num_rows
     return rows
 
@@ -93,7 +93,8 @@ def score(
 def _result_schema(scoring: Scoring, source: Path) -> pyarrow.Schema:
     rows = parquet.read_schema(os.fspath(source))
     scoring.columns_of(rows.names)
-    return pyarrow.schema([*map(rows.field, scoring.keep), *scoring.schema])
+    kept = [rows.field(name).with_nullable(True) for name in scoring.keep]  # as answers have it
+    return pyarrow.schema([*kept, *scoring.schema])
 
 
 def _batches(scoring: Scoring, sources: Iterable[Path], rows: int) -> Iterator[pyarrow.RecordBatch]:
