@@ -20,9 +20,15 @@ constexpr size_t kWorstLabels = 5;
 std::string line(const char* name, const std::string& value) {
   return fmt::format("{:<20}{}\n", name, value);
 }
-std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
-std::string percent(const std::optional<double>& share) { return share ? percent(*share) : "-"; }
-std::string number(double value) { return fmt::format("{:.4f}", value); }
+std::string percent(const std::optional<double>& share) {
+  return share ? fmt::format("{:.2f} %", 100 * *share) : "-";
+}
+std::string number(const std::optional<double>& value) {
+  return value ? fmt::format("{:.4f}", *value) : "-";
+}
+std::string logit(const std::optional<float>& value) {
+  return value ? fmt::format("{}", *value) : "-";
+}
 
 std::string describe(const Confusion& counts) {
   return fmt::format(
@@ -90,7 +96,7 @@ struct Describer {
     return text +
            line("  keeping 95 %",
                 fmt::format("recall {} below {}", percent(outside.recall_keeping_95),
-                            outside.below_keeping_95)) +
+                            logit(outside.below_keeping_95))) +
            line("  ROC AUC", percent(outside.roc_auc));
   }
 
@@ -111,6 +117,11 @@ struct Describer {
 void write(rows::JsonWriter& json, const char* name, const std::optional<double>& value) {
   json.key(name);
   value ? json.number(*value) : json.null();
+}
+
+void write_float32(rows::JsonWriter& json, const char* name, const std::optional<float>& value) {
+  json.key(name);
+  value ? json.float32(*value) : json.null();
 }
 
 void write_counts(rows::JsonWriter& json, const Confusion& counts) {
@@ -137,13 +148,12 @@ void write_labels(rows::JsonWriter& json, const std::vector<LabelQuality>& label
 
 void write_out_of_scope(rows::JsonWriter& json, const eval::OutOfScopeQuality& quality) {
   json.key("out_of_scope").begin_object().key("rows").integer(quality.rows);
-  json.key("below");
-  quality.below ? json.float32(*quality.below) : json.null();
+  write_float32(json, "below", quality.below);
   write(json, "recall", quality.recall);
   write(json, "in_scope_kept", quality.in_scope_kept);
   write(json, "decisions_right", quality.decisions_right);
   write(json, "roc_auc", quality.roc_auc);
-  json.key("below_keeping_95").float32(quality.below_keeping_95);
+  write_float32(json, "below_keeping_95", quality.below_keeping_95);
   write(json, "recall_keeping_95", quality.recall_keeping_95);
   json.end_object();
 }
@@ -156,8 +166,8 @@ struct JsonReporter {
     json.key("threshold").float32(quality.threshold);
     write_counts(json, quality.at_threshold);
     write(json, "accuracy", quality.at_threshold.accuracy());
-    json.key("best_threshold");
-    quality.best ? json.float32(quality.best->threshold) : json.null();
+    write_float32(json, "best_threshold",
+                  quality.best ? std::optional(quality.best->threshold) : std::nullopt);
     write(json, "best_f1", quality.best ? std::optional(quality.best->f1) : std::nullopt);
     write(json, "roc_auc", quality.roc_auc);
     write(json, "average_precision", quality.average_precision);

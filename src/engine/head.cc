@@ -17,13 +17,6 @@ using model::TaskKind;
 // Sums and exponentials in double: a handful a prediction, and no range to think about.
 float sigmoid(double logit) { return static_cast<float>(1 / (1 + std::exp(-logit))); }
 
-double log_sum_exp(std::span<const float> logits, double temperature) {
-  const double largest = *std::max_element(logits.begin(), logits.end()) / temperature;
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit / temperature - largest);
-  return largest + std::log(sum);
-}
-
 /// Orders floats as the unsigned numbers of equal width.
 uint32_t ordered_bits(float value) {
   const auto bits = std::bit_cast<uint32_t>(value + 0.0f);  // -0 becomes 0
@@ -107,6 +100,13 @@ void fill_embedding(const Task& task, std::span<const float> values, Prediction&
 }
 
 }  // namespace
+
+double log_sum_exp(std::span<const float> logits, double temperature) {
+  const double largest = *std::max_element(logits.begin(), logits.end()) / temperature;
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit / temperature - largest);
+  return largest + std::log(sum);
+}
 
 void rank(std::span<const float> scores, int32_t top, std::vector<LabelScore>& labels) {
   labels.clear();

@@ -20,6 +20,9 @@ void fill_prediction(const model::Task& task, std::span<const float> values,
 /// them (0: all).
 void rank(std::span<const float> scores, int32_t top, std::vector<model::LabelScore>& labels);
 
+/// ln(sum(exp(logit / temperature))), without overflow. `logits` is not empty.
+double log_sum_exp(std::span<const float> logits, double temperature);
+
 /// Scales a vector to length 1 (L2); a zero vector stays zero.
 void scale_to_unit_length(std::span<float> values);
 

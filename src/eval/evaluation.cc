@@ -27,12 +27,15 @@ class Evaluation {
              TruthParser truths, const OnRejected& on_rejected)
       : engine_(engine),
         tasks_(std::move(tasks)),
-        options_(options),
+        predict_(options.predict),
+        limit_(options.limit),
         task_(engine.metadata().tasks[tasks_.front()].task),
         rows_(task_.input),
         truths_(std::move(truths)),
         on_rejected_(on_rejected),
-        collector_(task_, options.predict) {}
+        collector_(task_, options.predict) {
+    predict_.top = 0;  // the probability of the right label is wanted, whichever it is
+  }
 
   Status read(rows::LineReader& reader);
   Report report() const;
@@ -47,7 +50,8 @@ class Evaluation {
 
   engine::Engine& engine_;
   const engine::TaskSet tasks_;
-  const Options& options_;
+  engine::PredictOptions predict_;
+  const int64_t limit_;
   const model::Task& task_;
   rows::RowParser rows_;
   TruthParser truths_;
@@ -75,7 +79,7 @@ void Evaluation::add(const rows::LineReader::Line& line) {
 }
 
 void Evaluation::answer() {
-  const auto outcomes = engine_.predict(inputs_, tasks_, options_.predict);
+  const auto outcomes = engine_.predict(inputs_, tasks_, predict_);
   for (size_t i = 0; i < outcomes.size(); ++i) {
     if (!outcomes[i].status.ok()) {
       reject(at_line(outcomes[i].status, lines_[i]));
@@ -91,7 +95,7 @@ void Evaluation::answer() {
 }
 
 Status Evaluation::read(rows::LineReader& reader) {
-  int64_t left = options_.limit > 0 ? options_.limit : std::numeric_limits<int64_t>::max();
+  int64_t left = limit_ > 0 ? limit_ : std::numeric_limits<int64_t>::max();
   rows::LineReader::Chunk chunk;
   while (!reader.at_end() && left > 0) {
     const auto most = static_cast<size_t>(std::min<int64_t>(left, kRows));

@@ -55,7 +55,7 @@ std::vector<double> ranks_of(std::span<const float> values) {
   return ranks;
 }
 
-double correlation(std::span<const double> a, std::span<const double> b) {
+std::optional<double> correlation(std::span<const double> a, std::span<const double> b) {
   const auto rows = static_cast<double>(a.size());
   const double mean_a = std::accumulate(a.begin(), a.end(), 0.0) / rows;
   const double mean_b = std::accumulate(b.begin(), b.end(), 0.0) / rows;
@@ -66,7 +66,7 @@ double correlation(std::span<const double> a, std::span<const double> b) {
     square_b += (b[i] - mean_b) * (b[i] - mean_b);
   }
   const double scale = std::sqrt(square_a * square_b);
-  return scale > 0 ? both / scale : 0;
+  return scale > 0 ? std::optional(both / scale) : std::nullopt;
 }
 
 }  // namespace
@@ -196,12 +196,12 @@ double macro_f1(std::span<const LabelQuality> labels) {
   return count == 0 ? 0 : sum / static_cast<double>(count);
 }
 
-double pearson(std::span<const float> a, std::span<const float> b) {
+std::optional<double> pearson(std::span<const float> a, std::span<const float> b) {
   return correlation(std::vector<double>(a.begin(), a.end()),
                      std::vector<double>(b.begin(), b.end()));
 }
 
-double spearman(std::span<const float> a, std::span<const float> b) {
+std::optional<double> spearman(std::span<const float> a, std::span<const float> b) {
   return correlation(ranks_of(a), ranks_of(b));
 }
 

@@ -73,9 +73,9 @@ std::vector<LabelQuality> quality_by_label(std::span<const int32_t> truths,
 /// Mean F1 of the labels that occur, as a truth or as an answer.
 double macro_f1(std::span<const LabelQuality> labels);
 
-/// Correlation of values (Pearson) and of their ranks, ties sharing their mean rank (Spearman); 0
-/// where one side is constant.
-double pearson(std::span<const float> a, std::span<const float> b);
-double spearman(std::span<const float> a, std::span<const float> b);
+/// Correlation of values (Pearson) and of their ranks, ties sharing their mean rank (Spearman);
+/// nullopt where one side is constant.
+std::optional<double> pearson(std::span<const float> a, std::span<const float> b);
+std::optional<double> spearman(std::span<const float> a, std::span<const float> b);
 
 }  // namespace tilewise::eval

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <span>
+
+#include "engine/head.h"
 
 namespace tilewise::eval {
 namespace {
@@ -11,13 +14,6 @@ namespace {
 constexpr double kKept = 0.95;
 
 double sigmoid(double logit) { return 1 / (1 + std::exp(-logit)); }
-
-double log_sum_exp(std::span<const float> logits, double temperature) {
-  const double largest = *std::max_element(logits.begin(), logits.end()) / temperature;
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit / temperature - largest);
-  return largest + std::log(sum);
-}
 
 double mean(double sum, size_t count) { return count == 0 ? 0 : sum / static_cast<double>(count); }
 
@@ -28,13 +24,13 @@ double share_below(std::span<const float> values, float below) {
   return mean(static_cast<double>(count), values.size());
 }
 
-/// The highest threshold under which no more than 1 - kKept of the values lie.
+/// The highest float under which no more than 1 - kKept of the values lie. The engine compares
+/// the sums in double: so it lies below the value that it is to keep.
 float threshold_keeping(std::vector<float> values) {
-  if (values.empty()) return 0;
   const auto dropped = static_cast<size_t>((1 - kKept) * static_cast<double>(values.size()));
   const auto place = values.begin() + static_cast<std::ptrdiff_t>(dropped);
   std::nth_element(values.begin(), place, values.end());
-  return *place;
+  return std::nextafter(*place, -std::numeric_limits<float>::infinity());
 }
 
 }  // namespace
@@ -66,18 +62,15 @@ void Collector::add(const model::Prediction& prediction, const Truth& truth) {
 }
 
 void Collector::add_multiclass(const model::Prediction& prediction, const Truth& truth) {
-  const std::span<const float> logits = prediction.logits;
-  const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
-  const double scale = log_sum_exp(logits, task_.temperature);
-  const auto probability = [&](std::ptrdiff_t label) {
-    return static_cast<float>(std::exp(logits[label] / double{task_.temperature} - scale));
-  };
-  scores_.push_back(static_cast<float>(log_sum_exp(logits, 1)));
+  const model::LabelScore& best = prediction.labels.front();
+  const auto due = std::ranges::find(prediction.labels, truth.label, &model::LabelScore::label);
+  scores_.push_back(static_cast<float>(engine::log_sum_exp(prediction.logits, 1)));
   truths_.push_back(truth.label >= 0 ? 1 : 0);
+  rejected_.push_back(prediction.out_of_scope ? 1 : 0);
   due_.push_back(truth.label);
-  best_.push_back(static_cast<int32_t>(best));
-  best_probability_.push_back(probability(best));
-  due_probability_.push_back(truth.label >= 0 ? probability(truth.label) : 0);
+  best_.push_back(best.label);
+  best_probability_.push_back(best.score);
+  due_probability_.push_back(due != prediction.labels.end() ? due->score : 0);
 }
 
 void Collector::add_multilabel(const model::Prediction& prediction, const Truth& truth) {
@@ -138,35 +131,39 @@ MulticlassQuality Collector::multiclass() const {
     probability.push_back(best_probability_[i]);
     of_truth.push_back(due_probability_[i]);
   }
-  MulticlassQuality quality;
-  quality.accuracy =
-      mean(static_cast<double>(std::count(right.begin(), right.end(), 1)), right.size());
-  quality.labels = quality_by_label(due, best, task_.outputs());
-  quality.macro_f1 = eval::macro_f1(quality.labels);
-  quality.calibration_error = expected_calibration_error(probability, right);
-  quality.log_loss = log_loss(of_truth);
+  MulticlassQuality quality{.labels = quality_by_label(due, best, task_.outputs())};
+  if (!due.empty()) {
+    quality.accuracy =
+        mean(static_cast<double>(std::count(right.begin(), right.end(), 1)), right.size());
+    quality.macro_f1 = eval::macro_f1(quality.labels);
+    quality.calibration_error = expected_calibration_error(probability, right);
+    quality.log_loss = log_loss(of_truth);
+  }
   if (due.size() < due_.size()) quality.out_of_scope = out_of_scope();
   return quality;
 }
 
 OutOfScopeQuality Collector::out_of_scope() const {
   std::vector<float> inside, outside;
+  size_t right = 0, found = 0, kept = 0;
   for (size_t i = 0; i < scores_.size(); ++i) {
     (truths_[i] != 0 ? inside : outside).push_back(scores_[i]);
+    right += (rejected_[i] != 0 ? -1 : best_[i]) == due_[i] ? 1 : 0;
+    found += rejected_[i] != 0 && truths_[i] == 0 ? 1 : 0;
+    kept += rejected_[i] == 0 && truths_[i] != 0 ? 1 : 0;
   }
   OutOfScopeQuality quality{.rows = static_cast<int64_t>(outside.size()),
-                            .roc_auc = eval::roc_auc(scores_, truths_),
-                            .below_keeping_95 = threshold_keeping(inside)};
-  quality.recall_keeping_95 = share_below(outside, quality.below_keeping_95);
-  if (task_.out_of_scope) quality.below = task_.out_of_scope->below;
-  size_t right = 0;
-  for (size_t i = 0; i < scores_.size(); ++i) {
-    const bool rejected = quality.below && scores_[i] < *quality.below;
-    right += (rejected ? -1 : best_[i]) == due_[i] ? 1 : 0;
+                            .decisions_right = mean(static_cast<double>(right), scores_.size()),
+                            .roc_auc = eval::roc_auc(scores_, truths_)};
+  if (task_.out_of_scope) {
+    quality.below = task_.out_of_scope->below;
+    quality.recall = mean(static_cast<double>(found), outside.size());
+    if (!inside.empty()) quality.in_scope_kept = mean(static_cast<double>(kept), inside.size());
   }
-  quality.decisions_right = mean(static_cast<double>(right), scores_.size());
-  quality.recall = quality.below ? share_below(outside, *quality.below) : 0;
-  quality.in_scope_kept = quality.below ? 1 - share_below(inside, *quality.below) : 1;
+  if (!inside.empty()) {
+    quality.below_keeping_95 = threshold_keeping(inside);
+    quality.recall_keeping_95 = share_below(outside, *quality.below_keeping_95);
+  }
   return quality;
 }
 

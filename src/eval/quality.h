@@ -26,23 +26,23 @@ struct BinaryQuality {
 
 /// Telling what belongs to none of the labels, by the logsumexp of the logits.
 struct OutOfScopeQuality {
-  int64_t rows = 0;                 ///< that belong to none
-  std::optional<float> below = {};  ///< the task's threshold
-  double recall = 0;                ///< of those rows, with it
-  double in_scope_kept = 0;         ///< share of the others that it leaves alone
-  double decisions_right = 0;       ///< of all rows: the label, or that there is none
+  int64_t rows = 0;                          ///< that belong to none
+  std::optional<float> below = {};           ///< the task's threshold
+  std::optional<double> recall = {};         ///< of those rows, with it
+  std::optional<double> in_scope_kept = {};  ///< share of the others that it leaves alone
+  double decisions_right = 0;                ///< of all rows: the label, or that there is none
   std::optional<double> roc_auc = {};
-  /// A threshold that keeps 95 % of these rows in scope, and its recall.
-  float below_keeping_95 = 0;
-  double recall_keeping_95 = 0;
+  /// A threshold that keeps 95 % of the other rows in scope, and its recall.
+  std::optional<float> below_keeping_95 = {};
+  std::optional<double> recall_keeping_95 = {};
 };
 
-/// All but `out_of_scope` of the best label and of the rows that have one.
+/// All but `out_of_scope` of the best label and of the rows that have one; nullopt without any.
 struct MulticlassQuality {
-  double accuracy = 0;
-  double macro_f1 = 0;
-  double calibration_error = 0;  ///< of the best label's probability
-  double log_loss = 0;
+  std::optional<double> accuracy = {};
+  std::optional<double> macro_f1 = {};
+  std::optional<double> calibration_error = {};  ///< of the best label's probability
+  std::optional<double> log_loss = {};
   std::vector<LabelQuality> labels = {};
   std::optional<OutOfScopeQuality> out_of_scope =
       {};  ///< where a row belongs to none of the labels
@@ -59,8 +59,8 @@ struct MultilabelQuality {
 struct RegressionQuality {
   double mean_absolute_error = 0;
   double root_mean_square_error = 0;
-  double pearson = 0;
-  double spearman = 0;
+  std::optional<double> pearson = {};
+  std::optional<double> spearman = {};
 };
 
 using Quality =
@@ -72,7 +72,7 @@ class Collector {
   /// `task` must outlive the collector.
   Collector(const model::Task& task, const engine::PredictOptions& options);
 
-  /// `prediction`: with the logits, as the engine gives it.
+  /// `prediction`: as the engine gives it with PredictOptions::top 0.
   void add(const model::Prediction& prediction, const Truth& truth);
 
   int64_t rows() const { return rows_; }
@@ -98,6 +98,7 @@ class Collector {
   // right one.
   std::vector<int32_t> due_, best_;
   std::vector<float> best_probability_, due_probability_;
+  std::vector<uint8_t> rejected_;  // as out of scope
   // Multilabel.
   std::vector<LabelQuality> labels_;
   int64_t exact_ = 0;

@@ -125,7 +125,8 @@ Complaint TruthParser::State::read_cell(std::string_view record, const rows::Csv
         return std::nullopt;
       }
     }
-    words = cell.empty() ? Words{.is_null = true} : Words{.words = {std::string(cell)}};
+    if (cell.empty()) return Problem{.what = "the row has no label", .where = options.field};
+    words = Words{.words = {std::string(cell)}};
     return std::nullopt;
   }
   return Problem{.what = "the file has no column for the label", .where = options.field};

@@ -82,7 +82,8 @@ TEST_F(TruthTest, RegressionTakesFiniteNumbers) {
 TEST_F(TruthTest, CsvHasAColumnForIt) {
   const auto header = *rows::CsvHeader::parse("text,label", rows::Format::csv);
   EXPECT_EQ(parse(multiclass_, "my parcel,refund", &header)->label, 1);
-  EXPECT_EQ(parse(multiclass_, "my parcel,", &header)->label, -1);
+  EXPECT_EQ(parse(multiclass_, "my parcel,oos", &header)->label, -1);
+  EXPECT_THAT(parse(multiclass_, "my parcel,", &header).status().message(), HasSubstr("no label"));
   EXPECT_THAT(parse(multilabel_, "x,\"[\"\"b\"\", \"\"a\"\"]\"", &header)->labels,
               ElementsAre(0, 1));
   const auto without = *rows::CsvHeader::parse("text,intent", rows::Format::csv);
