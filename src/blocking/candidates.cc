@@ -40,12 +40,13 @@ class Run {
       : engine_(engine), options_(options), on_rejected_(on_rejected), on_progress_(on_progress) {}
 
   Result<Report> run(const std::function<Status(std::string_view)>& write) {
+    if (!options_.matches.empty()) TILEWISE_RETURN_IF_ERROR(read_matches());
     TILEWISE_RETURN_IF_ERROR(read());
     TILEWISE_RETURN_IF_ERROR(search());
     add_keys();
     pairs_.merge();
     count_pairs();
-    if (!options_.matches.empty()) TILEWISE_RETURN_IF_ERROR(find_matches());
+    for (const rows::IdPair& match : matches_) count_match(match);
     TILEWISE_RETURN_IF_ERROR(write_pairs(write));
     report_.seconds = seconds_between(start_, clock_.now());
     return report_;
@@ -65,6 +66,7 @@ class Run {
       report_.right_records = static_cast<int64_t>(right_->ids.size());
     }
     report_.read_seconds = seconds_between(step_start_, clock_.now());
+    TILEWISE_RETURN_IF_ERROR(check_any_record());
     const auto n = static_cast<double>(report_.left_records);
     report_.possible_pairs =
         one_catalog() ? n * (n - 1) / 2 : n * static_cast<double>(report_.right_records);
@@ -87,6 +89,16 @@ class Run {
     report_.truncated += catalog.truncated;
     out.emplace(std::move(catalog));
     return {};
+  }
+
+  /// That all are rejected is a wrong name of a field, not a result.
+  Status check_any_record() const {
+    if (report_.left_records + report_.right_records > 0 || report_.rejected == 0) return {};
+    return invalid_input({.what = "no record of the catalogue can be used",
+                          .where = "--fields",
+                          .expected = "records with an id and one of the fields",
+                          .found = std::to_string(report_.rejected) + " rejected records",
+                          .remedy = "Name fields that the records have"});
   }
 
   /// What the search will take is known before it begins.
@@ -169,18 +181,17 @@ class Run {
     }
   }
 
-  Status find_matches() {
+  /// Before there is any work to lose.
+  Status read_matches() {
     TILEWISE_ASSIGN_OR_RETURN(
         rows::LineReader reader,
         rows::LineReader::open(std::vector{options_.matches}, options_.stop, rows::Hashing::none));
     rows::RowParser parser;
     rows::LineReader::Chunk chunk;
-    rows::IdPair match;
     while (!reader.at_end()) {
       TILEWISE_RETURN_IF_ERROR(reader.next(1024, chunk));
       for (const rows::LineReader::Line& line : chunk.lines) {
-        TILEWISE_RETURN_IF_ERROR(parser.parse_id_pair(line, match));
-        count_match(match);
+        TILEWISE_RETURN_IF_ERROR(parser.parse_id_pair(line, matches_.emplace_back()));
       }
     }
     return {};
@@ -240,6 +251,7 @@ class Run {
   Time start_ = clock_.now(), step_start_ = start_;
   IdIndex key_names_;
   std::optional<Catalog> left_, right_;
+  std::vector<rows::IdPair> matches_;
   CandidatePairs pairs_;
   Report report_;
 };

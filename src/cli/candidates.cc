@@ -19,12 +19,14 @@
 namespace tilewise::cli {
 namespace {
 
+constexpr const char* kUsualFields = "title,brand,price";
+
 struct CandidatesFlags {
   ModelFlags model;
   RejectionFlag rejection;
   blocking::Options job = {.view = {.agreeing_fields = {"brand"}}};
-  std::string fields = "title,brand,price";
-  std::string number_fields;  // empty: those of `fields`
+  std::string fields = kUsualFields;
+  std::string number_fields;  // empty: those of `fields`, or where that is empty the usual ones
   std::string agreeing_fields = "brand";
   bool no_keys = false, exact = false, hnsw = false;
   std::string format;
@@ -62,8 +64,8 @@ Result<blocking::Options> options_of(const CandidatesFlags& flags) {
   blocking::Options job = flags.job;
   job.view.fields = split(flags.fields);
   if (!flags.no_keys) {
-    job.view.number_fields =
-        split(flags.number_fields.empty() ? flags.fields : flags.number_fields);
+    const std::string& embedded = flags.fields.empty() ? kUsualFields : flags.fields;
+    job.view.number_fields = split(flags.number_fields.empty() ? embedded : flags.number_fields);
     job.view.agreeing_fields = split(flags.agreeing_fields);
   }
   if (flags.exact) job.search = blocking::Search::exact;

@@ -214,6 +214,15 @@ class Input(CandidatesCase):
         self.done(*self.candidates(path, "--top", "3", "--max-rejected", "4"), code=FAILED)
         self.assertEqual(self.report(path)["rejected"], 5)
 
+    def test_no_usable_record_is_an_error(self):
+        path = self.write("records.jsonl", to_lines(records(5)))
+        self.error(BAD_INPUT, *self.candidates(path, "--fields", "nosuch"), says=["no record", "5 rejected"])
+
+    def test_bad_matches_are_said_before_the_work(self):
+        path = self.write("records.jsonl", to_lines(records(5)))
+        matches = self.write("matches.jsonl", b'{"left_id": "r1"}\n')
+        self.error(BAD_INPUT, *self.candidates(path, "--matches", matches), says=["matches.jsonl:1"])
+
     def test_small_and_empty_catalogues(self):
         empty = self.write("empty.jsonl", b"")
         self.assertEqual(self.pairs(empty), [])

@@ -123,6 +123,11 @@ class Ids(ClustersCase):
         listed = self.write("pairs.jsonl", to_lines([{"left_id": left, "right_id": right} for left, right in pairs]))
         self.assertEqual(members(self.groups(path, "--pairs", listed)), [["a", "b~c"], ["a~b", "c"], ["x", "y", "z"]])
 
+    def test_one_id_for_two_pairs_of_which_one_has_no_answer(self):
+        listed = self.write("pairs.jsonl", to_lines([{"left_id": "a~b", "right_id": "c"}, {"left_id": "a", "right_id": "b~c"}]))
+        path = self.write("scored.jsonl", to_lines(scored(("a", "b~c", 0.9))))
+        self.error(BAD_INPUT, "clusters", path, "--pairs", listed, says=["a~b~c", "found 1 without one"])
+
     def test_pairs_of_which_some_were_rejected_or_scored_elsewhere(self):
         pairs = [{"left_id": f"l{i}", "right_id": f"r{i}", "id": i} for i in range(60)]
         listed = self.write("pairs.jsonl", to_lines(pairs))
