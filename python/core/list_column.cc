@@ -73,15 +73,23 @@ void add_text(nb::handle text, Strings& strings) {
 
 std::string type_of(nb::handle value) { return nb::type_name(value.type()).c_str(); }
 
-/// None, NaN, and pandas.NA.
-bool is_missing(nb::handle value) {
-  if (value.is_none()) return true;
-  if (PyFloat_Check(value.ptr())) return std::isnan(PyFloat_AS_DOUBLE(value.ptr()));
-  return type_of(value).ends_with("NAType");
-}
-
 bool is_number(nb::handle value) {
   return PyNumber_Check(value.ptr()) != 0 && PySequence_Check(value.ptr()) == 0;
+}
+
+/// Also of NumPy's types and of decimal.Decimal: a number that is not equal to itself.
+bool is_nan(nb::handle value) {
+  if (PyFloat_Check(value.ptr())) return std::isnan(PyFloat_AS_DOUBLE(value.ptr()));
+  if (PyLong_Check(value.ptr()) || !is_number(value)) return false;
+  const nb::object differs = checked(PyObject_RichCompare(value.ptr(), value.ptr(), Py_NE));
+  const int result = PyObject_IsTrue(differs.ptr());
+  if (result < 0) throw nb::python_error();
+  return result != 0;
+}
+
+/// None, NaN, and pandas.NA, which is not even comparable with itself.
+bool is_missing(nb::handle value) {
+  return value.is_none() || type_of(value).ends_with("NAType") || is_nan(value);
 }
 
 [[noreturn]] void wrong_row(int64_t row, const char* expected, nb::handle found) {

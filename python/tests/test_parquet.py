@@ -8,7 +8,7 @@ pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 from tilewise import parquet as tilewise_parquet  # noqa: E402
-from tilewise.errors import InvalidArgumentError, UnknownNameError  # noqa: E402
+from tilewise.errors import InvalidArgumentError, InvalidInputError, UnknownNameError  # noqa: E402
 
 
 @pytest.fixture
@@ -39,6 +39,18 @@ def test_columns_of_records(tmp_path, model, model_path):
     output = tmp_path / "answers.parquet"
     tilewise_parquet.score(model_path, "duplicate", write(flat, tmp_path / "flat.parquet"), output, left="left")
     assert parquet.read_table(output).equals(model.predict_arrow("duplicate", flat, left="left."))
+
+
+def test_files_whose_ids_differ_in_type(tmp_path, model, model_path, pairs):
+    required = pairs.schema.set(0, pyarrow.field("id", pyarrow.int32(), nullable=False))
+    sources = [write(pairs.slice(0, 60).cast(required), tmp_path / "1.parquet"), write(pairs.slice(60), tmp_path / "2.parquet")]
+    output = tmp_path / "answers.parquet"
+    assert tilewise_parquet.score(model_path, "duplicate", sources, output, id="id") == 150
+    assert parquet.read_table(output).equals(model.predict_arrow("duplicate", pairs, id="id"))
+
+    sources.append(write(pairs.set_column(0, "id", pairs["id"].cast("string")), tmp_path / "3.parquet"))
+    with pytest.raises(InvalidInputError, match="do not agree on the columns to keep"):
+        tilewise_parquet.score(model_path, "duplicate", sources, output, id="id")
 
 
 def test_command_line(tmp_path, model, model_path, golden, capsys):

@@ -161,6 +161,31 @@ def test_other_types_become_text(model):
         ]
 
 
+def test_nan_is_missing_whoever_sends_it(model):
+    other = [{"title": "mug, steel"}]
+    expected = model.score("duplicate", [{"title": "steel mug", "price": None}], other)
+    assert expected != model.score("duplicate", [{"title": "steel mug", "price": "nan"}], other)
+    for nan in (float("nan"), numpy.float32("nan"), decimal.Decimal("nan")):
+        assert model.score("duplicate", [{"title": "steel mug", "price": nan}], other) == expected
+    for kind in (pa.float64(), pa.float32()):
+        records = pa.StructArray.from_arrays([pa.array(["steel mug"]), pa.array([float("nan")], kind)], names=["title", "price"])
+        assert model.score("duplicate", records, pa.array(other)).to_pylist() == expected
+
+
+def test_lists_in_columns_of_records_are_missing(model):
+    record = {"title": "steel mug", "images": ["a.png"], "size": {"cm": 9}}
+    expected = model.score("duplicate", [{"title": "steel mug"}], [{"title": "mug"}])
+    assert model.score("duplicate", pa.array([record]), pa.array([{"title": "mug"}])).to_pylist() == expected
+    with pytest.raises(tilewise.WrongTypeError, match="no fields that are text"):
+        model.score("duplicate", pa.array([{"images": ["a.png"]}]), pa.array([{"title": "mug"}]))
+
+
+def test_a_name_that_stands_twice(model):
+    table = pa.table([["steel mug"], ["mug"], ["cup"]], names=["left", "right", "right"])
+    with pytest.raises(tilewise.InvalidArgumentError, match="several columns of this name"):
+        model.predict_arrow("duplicate", table)
+
+
 def test_bad_utf8_is_read_as_everywhere(model):
     raw = b"caf\xe9 shoes"
     offsets = pa.py_buffer(numpy.array([0, len(raw)], dtype=numpy.int32).tobytes())

@@ -116,7 +116,22 @@ def _textual(array: pyarrow.Array, nested: bool = False) -> pyarrow.Array:
     if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
         expected = "strings, or structs of them" if nested else "strings"
         raise WrongTypeError(f"A column of Arrow data cannot be read as text (expected {expected}; found {kind}).")
-    return array.cast("string")
+    return _spelled(array)
+
+
+def _spelled(array: pyarrow.Array) -> pyarrow.Array:
+    """Numbers, bools and dates as text. NaN is a missing value, as in lists."""
+    import pyarrow
+    from pyarrow import compute, types
+
+    try:
+        if types.is_floating(array.type):
+            array = compute.if_else(compute.is_nan(array), pyarrow.scalar(None, array.type), array)
+        return array.cast("string")
+    except pyarrow.ArrowException as error:
+        raise WrongTypeError(
+            f"A column of Arrow data cannot be read as text (expected strings or numbers; found {array.type})."
+        ) from error
 
 
 def _check_lengths(array: pyarrow.Array) -> None:
@@ -132,10 +147,16 @@ def _check_lengths(array: pyarrow.Array) -> None:
 def _textual_struct(array: pyarrow.Array) -> pyarrow.Array:
     import pyarrow
 
-    fields = [_textual(field) for field in array.flatten()]  # where the struct is null, they are
+    # Where the struct is null, its flattened fields are. Lists and structs (images, categories) count as missing, as in
+    # the catalogues of `tilewise batch`.
+    fields = {
+        field.name: _textual(values)
+        for field, values in zip(array.type, array.flatten())
+        if not pyarrow.types.is_nested(field.type)
+    }
     if not fields:
-        raise WrongTypeError("A column of records has no fields.")
-    return pyarrow.StructArray.from_arrays(fields, names=[field.name for field in array.type])
+        raise WrongTypeError(f"A column of records has no fields that are text (found {array.type}).")
+    return pyarrow.StructArray.from_arrays(list(fields.values()), names=list(fields))
 
 
 def _is_string_view(kind: pyarrow.DataType) -> bool:
@@ -157,13 +178,15 @@ def as_table(table: Any) -> pyarrow.RecordBatch | pyarrow.Table:
 
 def column(table: pyarrow.RecordBatch | pyarrow.Table, name: str) -> pyarrow.Array | pyarrow.ChunkedArray:
     """The column `name`; or else the columns with that prefix as records, whose fields lack it."""
+    if table.schema.names.count(name) > 1:
+        raise InvalidArgumentError(f"The table has several columns of this name (at {name}). Rename the others.")
     if name in table.schema.names:
         return table.column(name)
     for prefix in [name] if name.endswith(("_", ".")) else [name + "_", name + "."]:
         found = [other for other in table.schema.names if other.startswith(prefix) and other != prefix]
         if found:
-            fields = [table.column(other) for other in found]
-            names = [other.removeprefix(prefix) for other in found]
+            fields = [column(table, other) for other in dict.fromkeys(found)]
+            names = [other.removeprefix(prefix) for other in dict.fromkeys(found)]
             return type(table).from_arrays(fields, names=names).to_struct_array()
     raise UnknownNameError(
         f"The table has neither such a column nor columns with such a prefix (at {name}; found "

@@ -17,7 +17,7 @@ import pyarrow
 from pyarrow import parquet
 
 from tilewise._scoring import Scoring, as_names, plan
-from tilewise.errors import Error, InvalidArgumentError
+from tilewise.errors import Error, InvalidArgumentError, InvalidInputError
 from tilewise.model import Model
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def score(
         both_orders=both_orders,
         threshold=threshold,
     )
-    schema = _result_schema(scoring, sources[0])
+    schema = _result_schema(scoring, sources)
     rows = 0
     with Model(model, replicas=replicas, isa=isa) as opened, _whole_file(destination) as sink:
         with parquet.ParquetWriter(sink, schema, compression=compression) as writer:
@@ -90,11 +90,21 @@ def score(
     return rows
 
 
-def _result_schema(scoring: Scoring, source: Path) -> pyarrow.Schema:
-    rows = parquet.read_schema(os.fspath(source))
-    scoring.columns_of(rows.names)
-    kept = [rows.field(name).with_nullable(True) for name in scoring.keep]  # as answers have it
-    return pyarrow.schema([*kept, *scoring.schema])
+def _result_schema(scoring: Scoring, sources: Sequence[Path]) -> pyarrow.Schema:
+    """Of all files, before any row is scored: what each has of the columns to keep, in types that hold them all."""
+    kept = []
+    for source in sources:
+        rows = parquet.read_schema(os.fspath(source))
+        scoring.columns_of(rows.names)
+        kept.append(pyarrow.schema([rows.field(name).with_nullable(True).remove_metadata() for name in scoring.keep]))
+    try:
+        together = pyarrow.unify_schemas(kept, promote_options="permissive")
+    except pyarrow.ArrowException as error:
+        raise InvalidInputError(
+            f"The files do not agree on the columns to keep (at id, {', '.join(scoring.keep)}; found {error}). "
+            "Write them with the same types."
+        ) from error
+    return pyarrow.schema([*together, *scoring.schema])
 
 
 def _batches(scoring: Scoring, sources: Iterable[Path], rows: int) -> Iterator[pyarrow.RecordBatch]:
