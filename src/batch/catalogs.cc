@@ -5,6 +5,7 @@
 #include "batch/memory.h"
 #include "batch/output_directory.h"
 #include "batch/rejection.h"
+#include "batch/sources.h"
 
 namespace tilewise::batch {
 namespace {
@@ -45,11 +46,13 @@ class RejectionFile {
 /// Builds the stores one after the other and adds up what they say.
 class Builder {
  public:
-  Builder(engine::Engine& engine, const Options& options, const engine::TaskSet& tasks,
-          RejectionFile& rejections, const std::function<void(const Status&)>& on_rejected,
+  Builder(engine::Engine& engine, const Options& options, const rows::ReadLimits& limits,
+          const engine::TaskSet& tasks, RejectionFile& rejections,
+          const std::function<void(const Status&)>& on_rejected,
           const std::function<void(const Progress&)>& on_progress)
       : engine_(engine),
         options_(options),
+        limits_(limits),
         tasks_(tasks),
         rejections_(rejections),
         on_rejected_(on_rejected),
@@ -57,24 +60,23 @@ class Builder {
 
   Result<RecordStore> build(const std::vector<std::string>& paths, CatalogInfo& info) {
     const CatalogInfo before = info;
+    TILEWISE_ASSIGN_OR_RETURN(auto files, list_sources(paths, {}, options_.output_directory));
     TILEWISE_ASSIGN_OR_RETURN(
-        RecordStore store, RecordStore::build(
-                               engine_,
-                               {.paths = paths,
-                                .tasks = tasks_,
-                                .stop = options_.stop,
-                                .max_line_bytes = longest_line(options_.memory_bytes)},
-                               [&](const Status& rejected) {
-                                 ++info.rejected;
-                                 rejections_.add(rejected);
-                                 on_rejected_(rejected);
-                               },
-                               [&](const RecordStore::Progress& now) {
-                                 on_progress_({.seconds = now.seconds,
-                                               .fraction = now.fraction,
-                                               .records = before.records + now.records,
-                                               .rejected_records = before.rejected + now.rejected});
-                               }));
+        RecordStore store,
+        RecordStore::build(
+            engine_,
+            {.files = std::move(files), .tasks = tasks_, .stop = options_.stop, .limits = limits_},
+            [&](const Status& rejected) {
+              ++info.rejected;
+              rejections_.add(rejected);
+              on_rejected_(rejected);
+            },
+            [&](const RecordStore::Progress& now) {
+              on_progress_({.seconds = now.seconds,
+                            .fraction = now.fraction,
+                            .records = before.records + now.records,
+                            .rejected_records = before.rejected + now.rejected});
+            }));
     info.records += store.records();
     info.files.insert(info.files.end(), store.inputs().begin(), store.inputs().end());
     return store;
@@ -83,6 +85,7 @@ class Builder {
  private:
   engine::Engine& engine_;
   const Options& options_;
+  const rows::ReadLimits& limits_;
   const engine::TaskSet& tasks_;
   RejectionFile& rejections_;
   const std::function<void(const Status&)>& on_rejected_;
@@ -103,18 +106,19 @@ Result<bool> Catalogs::are_wanted(const Options& options) {
   }
   for (const auto* paths : {&options.catalogs, &options.left_catalogs, &options.right_catalogs}) {
     if (paths->empty()) continue;
-    TILEWISE_RETURN_IF_ERROR(rows::list_inputs(*paths).status());
+    TILEWISE_RETURN_IF_ERROR(list_sources(*paths, {}, options.output_directory).status());
   }
   return both || left;
 }
 
 Result<Catalogs> Catalogs::build(engine::Engine& engine, const Options& options,
-                                 const engine::TaskSet& tasks, const std::string& rejections,
+                                 const rows::ReadLimits& limits, const engine::TaskSet& tasks,
+                                 const std::string& rejections,
                                  const std::function<void(const Status&)>& on_rejected,
                                  const std::function<void(const Progress&)>& on_progress) {
   Catalogs catalogs;
   RejectionFile file(rejections);
-  Builder builder(engine, options, tasks, file, on_rejected, on_progress);
+  Builder builder(engine, options, limits, tasks, file, on_rejected, on_progress);
   const auto& left = options.catalogs.empty() ? options.left_catalogs : options.catalogs;
   TILEWISE_ASSIGN_OR_RETURN(catalogs.left_, builder.build(left, catalogs.info_));
   if (options.catalogs.empty()) {

@@ -19,14 +19,15 @@ namespace tilewise::batch {
 class Catalogs {
  public:
   /// Whether the options name any. Errors: invalid_argument where they name both kinds, or one side
-  /// alone; those of rows::list_inputs.
+  /// alone; those of list_sources.
   static Result<bool> are_wanted(const Options& options);
 
   /// Reads and tokenizes them. Records that are rejected are reported and stand, as rows do, in the
   /// file `rejections`: see commit_rejections(). Errors: those of RecordStore::build and of
   /// writing.
   static Result<Catalogs> build(engine::Engine& engine, const Options& options,
-                                const engine::TaskSet& tasks, const std::string& rejections,
+                                const rows::ReadLimits& limits, const engine::TaskSet& tasks,
+                                const std::string& rejections,
                                 const std::function<void(const Status&)>& on_rejected,
                                 const std::function<void(const Progress&)>& on_progress);
 

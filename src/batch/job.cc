@@ -17,6 +17,7 @@
 #include "batch/question.h"
 #include "batch/settings.h"
 #include "batch/since.h"
+#include "batch/sources.h"
 #include "rows/inputs.h"
 #include "rows/reader.h"
 
@@ -107,7 +108,8 @@ class Job {
   const Options& options_;
   const Flow::Observer& observer_;
   std::optional<Catalogs> catalogs_;
-  std::optional<PreviousRun> previous_;
+  std::optional<Previous> previous_;
+  rows::ReadLimits limits_;
   Time start_ = SteadyClock().now();
 };
 
@@ -117,13 +119,14 @@ Result<Progress> Job::run() {
   question.writes_scores = options_.write_scores;
   TILEWISE_ASSIGN_OR_RETURN(const bool has_catalogs, Catalogs::are_wanted(options_));
   if (has_catalogs) TILEWISE_RETURN_IF_ERROR(check_pairs(question));
-  TILEWISE_RETURN_IF_ERROR(
-      check_memory(options_.memory_bytes, anonymous_bytes(), engine_.replicas()));
-  TILEWISE_ASSIGN_OR_RETURN(auto files, rows::list_inputs(options_.inputs, options_.input_format));
+  TILEWISE_ASSIGN_OR_RETURN(
+      limits_, share_memory(options_.memory_bytes, anonymous_bytes(), engine_.replicas()));
+  TILEWISE_RETURN_IF_ERROR(check_standard_input(options_));
+  TILEWISE_ASSIGN_OR_RETURN(
+      auto files, list_sources(options_.inputs, options_.input_format, options_.output_directory));
   TILEWISE_ASSIGN_OR_RETURN(
       rows::LineReader lines,
-      rows::LineReader::open(std::move(files), options_.stop, rows::Hashing::sha256,
-                             longest_line(options_.memory_bytes)));
+      rows::LineReader::open(std::move(files), options_.stop, rows::Hashing::sha256, limits_));
 
   TILEWISE_RETURN_IF_ERROR(open_previous_run(question));
   TILEWISE_ASSIGN_OR_RETURN(
@@ -150,8 +153,9 @@ Result<Progress> Job::run() {
 
 Status Job::build_catalogs(Question& question, const OutputDirectory& directory) {
   TILEWISE_ASSIGN_OR_RETURN(
-      catalogs_, Catalogs::build(engine_, options_, question.set, directory.rejected_records(),
-                                 observer_.on_rejected, observer_.on_progress));
+      catalogs_,
+      Catalogs::build(engine_, options_, limits_, question.set, directory.rejected_records(),
+                      observer_.on_rejected, observer_.on_progress));
   question.left = &catalogs_->left();
   question.right = &catalogs_->right();
   return {};
@@ -161,13 +165,14 @@ Status Job::build_catalogs(Question& question, const OutputDirectory& directory)
 Status Job::open_previous_run(Question& question) {
   const Settings settings = Settings::of(engine_, options_, "");
   TILEWISE_ASSIGN_OR_RETURN(previous_, open_previous(options_, settings, question.width));
-  if (previous_) question.previous = &*previous_;
+  if (previous_) question.previous = &previous_->run;
   return {};
 }
 
 Manifest Job::describe() const {
   Manifest manifest;
   manifest.settings = Settings::of(engine_, options_, catalogs_ ? catalogs_->hash() : "");
+  if (previous_) manifest.settings.add_isa_of(previous_->settings);  // its scores are among these
   if (catalogs_) manifest.catalogs = catalogs_->info();
   manifest.since = options_.since;
   manifest.price = options_.price;

@@ -103,18 +103,16 @@ Status JobOutput::skip(const PartInput& input, Progress& progress) {
 }
 
 Status JobOutput::write(const Chunk& chunk) {
-  if (!has_begun_) TILEWISE_RETURN_IF_ERROR(begin(chunk.part));
+  if (manifest_.complete || was_complete_) TILEWISE_RETURN_IF_ERROR(check_is_known(chunk.part));
+  if (!has_begun_) TILEWISE_RETURN_IF_ERROR(begin());
   return writer_.write(chunk.part, chunk);
 }
 
 // A job that was complete is so no longer, until the part that was damaged is whole again.
-Status JobOutput::begin(int64_t part) {
+Status JobOutput::begin() {
   has_begun_ = true;
-  if (!manifest_.complete) return {};
-  if (manifest_.find(part) == nullptr) {
-    return input_changed(directory_->manifest(), std::to_string(manifest_.parts.size()) + " parts",
-                         "more rows than they hold");
-  }
+  was_complete_ = manifest_.complete;
+  if (!was_complete_) return {};
   TILEWISE_RETURN_IF_ERROR(remove_file(directory_->success()));
   manifest_.complete = false;
   manifest_.inputs.clear();
@@ -149,6 +147,12 @@ Status JobOutput::finish(const std::vector<rows::ReadInput>& inputs, int64_t par
 Status JobOutput::write_manifest() {
   manifest_.seconds = seconds();
   return write_whole(directory_->manifest(), to_json(manifest_));
+}
+
+Status JobOutput::check_is_known(int64_t part) const {
+  if (manifest_.find(part) != nullptr) return {};
+  return input_changed(directory_->manifest(), std::to_string(manifest_.parts.size()) + " parts",
+                       "more rows than they hold");
 }
 
 // Against what an earlier run has seen, before anything is mixed.

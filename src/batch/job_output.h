@@ -43,7 +43,8 @@ class JobOutput final : public Sink {
         writer_(std::move(writer)),
         earlier_seconds_(manifest_.seconds),
         start_(start) {}
-  Status begin(int64_t part);
+  Status begin();
+  Status check_is_known(int64_t part) const;
   Status write_manifest();
   Status check_input(const PartInput& input) const;
 
@@ -52,7 +53,8 @@ class JobOutput final : public Sink {
   PartWriter writer_;
   double earlier_seconds_;
   Time start_;
-  bool has_begun_ = false;  // this run has written answers
+  bool has_begun_ = false;     // this run has written answers
+  bool was_complete_ = false;  // before that: there are no more parts than these
 };
 
 }  // namespace tilewise::batch

@@ -18,7 +18,9 @@ namespace tilewise::batch {
 struct PartInput {
   int64_t index = 0;  ///< of the part
   int64_t rows = 0;
-  std::string hash;  ///< XXH3-128 over the rows as they were read, each with a line feed behind it
+  /// XXH3-128 over the rows as they were read, each with a line feed behind it, and what else their
+  /// answers depend on: see PartReader.
+  std::string hash;
 
   bool operator==(const PartInput&) const = default;
 };

@@ -17,8 +17,9 @@ using simdjson::dom::element;
 using simdjson::dom::object;
 
 constexpr int64_t kVersion = 1;
-/// Of rows, tokens or bytes: sums over all parts of a file stay within 64 bits.
+/// Of rows or tokens: sums over all parts of a file stay within 64 bits.
 constexpr int64_t kMostCount = 1'000'000'000'000;
+constexpr int64_t kMostBytes = 1'000'000'000'000'000;  // of a file
 constexpr size_t kShownBytes = 40;
 
 std::string shown(const element& value) {
@@ -48,15 +49,16 @@ class Fields {
     return found;
   }
 
-  int64_t count(std::string_view key, int64_t least = 0) {
+  int64_t bytes(std::string_view key) { return count(key, 0, kMostBytes); }
+
+  int64_t count(std::string_view key, int64_t least = 0, int64_t most = kMostCount) {
     int64_t number = 0;
     const auto found = required(key);
     if (!found) return 0;
-    if (found->get_int64().get(number) == simdjson::SUCCESS && number >= least &&
-        number <= kMostCount) {
+    if (found->get_int64().get(number) == simdjson::SUCCESS && number >= least && number <= most) {
       return number;
     }
-    fail(key, fmt::format("a whole number from {} to {}", least, kMostCount), shown(*found));
+    fail(key, fmt::format("a whole number from {} to {}", least, most), shown(*found));
     return 0;
   }
 
@@ -142,7 +144,7 @@ std::optional<FileRecord> read_file_record(Fields& in, std::string_view key, Sta
   if (!value) return std::nullopt;
   Fields file(*value, in.path(key), error);
   FileRecord record;
-  record.bytes = file.count("bytes");
+  record.bytes = file.bytes("bytes");
   record.hash = file.hash("xxh3", 32);
   return record;
 }
@@ -172,7 +174,7 @@ std::vector<rows::ReadInput> read_inputs(Fields& in, std::string_view key, Statu
     Fields input(item, std::move(where), error);
     rows::ReadInput& record = inputs.emplace_back();
     record.path = input.text("path");
-    record.bytes = input.count("bytes");
+    record.bytes = input.bytes("bytes");
     record.sha256 = input.hash("sha256", 64);
   });
   return inputs;

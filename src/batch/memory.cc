@@ -11,8 +11,10 @@
 namespace tilewise::batch {
 namespace {
 
-/// Reader, writers and compressors; and each chunk on the way, with rows of usual length.
+/// Reader, writers and compressors, with zstd's usual window; and each chunk on the way, with rows
+/// of usual length.
 constexpr int64_t kJobBytes = 16 << 20;
+constexpr int64_t kUsualWindow = 2 << 20;
 constexpr int64_t kChunkBytes = 3 << 20;
 
 /// Copies of a long line: in the reader while its buffer grows, in each chunk that waits, and in
@@ -60,8 +62,14 @@ size_t longest_line(int64_t limit) {
   return static_cast<size_t>(std::clamp(bytes, kLeastLine, kMostLine));
 }
 
-Status check_memory(int64_t limit, int64_t in_use, int32_t replicas) {
-  if (limit == 0 || needed(limit, in_use, replicas) <= limit) return {};
+Result<rows::ReadLimits> share_memory(int64_t limit, int64_t in_use, int32_t replicas) {
+  rows::ReadLimits limits{.line_bytes = longest_line(limit)};
+  if (limit == 0) return limits;
+  const int64_t spare = limit - needed(limit, in_use, replicas);
+  if (spare >= 0) {
+    limits.window_bytes = std::min(limits.window_bytes, static_cast<size_t>(spare + kUsualWindow));
+    return limits;
+  }
   return invalid_argument({.what = "the job does not fit into the memory that it may use",
                            .where = "--memory",
                            .expected = "at least " + megabytes(least_limit(in_use, replicas)),

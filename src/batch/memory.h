@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/status.h"
+#include "rows/reader.h"
 
 namespace tilewise::batch {
 
@@ -18,9 +19,10 @@ int64_t anonymous_bytes();
 /// 250 KB by default.
 size_t longest_line(int64_t limit);
 
-/// Whether lines of that length, with their copies on the way, fit into the limit beside the bytes
-/// that are `in_use` and what a job needs in any case. The default grows with the replicas. Errors:
-/// invalid_argument saying how much is needed.
-Status check_memory(int64_t limit, int64_t in_use, int32_t replicas);
+/// What reading may take of the limit: lines of that length, which must fit with their copies on
+/// the way beside the bytes that are `in_use` and what a job needs in any case, and of the rest
+/// windows of zstd. The default limit grows with the replicas. Errors: invalid_argument saying how
+/// much is needed.
+Result<rows::ReadLimits> share_memory(int64_t limit, int64_t in_use, int32_t replicas);
 
 }  // namespace tilewise::batch

@@ -20,17 +20,26 @@ TEST(Memory, TheLongestLineDependsOnTheLimitAlone) {
 }
 
 TEST(Memory, WhatDoesNotFitIsRefusedWithWhatIsNeeded) {
-  EXPECT_TRUE(check_memory(512 * kMega, 50 * kMega, 2).ok());
-  EXPECT_TRUE(check_memory(0, 5000 * kMega, 200).ok()) << "the default grows with the replicas";
+  EXPECT_TRUE(share_memory(512 * kMega, 50 * kMega, 2).ok());
+  EXPECT_TRUE(share_memory(0, 5000 * kMega, 200).ok()) << "the default grows with the replicas";
   for (const int32_t replicas : {1, 2, 64, 1000}) {
-    const Status status = check_memory(100 * kMega, 99 * kMega, replicas);
+    const Status status = share_memory(100 * kMega, 99 * kMega, replicas).status();
     EXPECT_EQ(status.code(), StatusCode::invalid_argument);
     EXPECT_THAT(status.message(), HasSubstr("--memory"));
     const std::string& needed = status.problem().expected;
     const int64_t megabytes = std::stoll(needed.substr(needed.find_first_of("0123456789")));
-    EXPECT_TRUE(check_memory(megabytes * kMega, 99 * kMega, replicas).ok()) << needed;
-    EXPECT_FALSE(check_memory((megabytes - 2) * kMega, 99 * kMega, replicas).ok()) << needed;
+    EXPECT_TRUE(share_memory(megabytes * kMega, 99 * kMega, replicas).ok()) << needed;
+    EXPECT_FALSE(share_memory((megabytes - 2) * kMega, 99 * kMega, replicas).ok()) << needed;
   }
+}
+
+TEST(Memory, WindowsTakeWhatIsLeft) {
+  EXPECT_EQ(share_memory(0, 50 * kMega, 2)->window_bytes, rows::kMostWindowBytes);
+  EXPECT_EQ(share_memory(2000 * kMega, 50 * kMega, 2)->window_bytes, rows::kMostWindowBytes);
+  const auto tight = share_memory(100 * kMega, 20 * kMega, 1);
+  ASSERT_TRUE(tight.ok());
+  EXPECT_LT(tight->window_bytes, 80'000'000U);
+  EXPECT_GE(tight->window_bytes, size_t{2} << 20) << "zstd's usual one is always taken";
 }
 
 TEST(Memory, AnonymousBytesCountWhatIsTouched) {

@@ -1,6 +1,7 @@
 #include "batch/part_reader.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 namespace tilewise::batch {
@@ -28,6 +29,13 @@ void PartReader::hash(const rows::LineReader::Line& line) {
     }
   }
   columns_ = line.columns;
+  // A row without an id has the number of its line: so files that begin and lines that are passed
+  // over count, too.
+  const char* const file = line.position.file.data();
+  const bool follows = (file_ == nullptr || file == file_) && line.position.line == next_line_;
+  if (!follows) hash_.append("\x1e" + std::to_string(line.position.line) + "\n");
+  file_ = file;
+  next_line_ = line.position.line + 1;
   hash_.append(line.text);
   hash_.append("\n");
 }

@@ -48,6 +48,8 @@ class PartReader {
   int64_t rows_ = 0;  // of the part
   Hash hash_;
   const rows::CsvHeader* columns_ = nullptr;  // that the part's hash has last
+  const char* file_ = nullptr;                // of the last row: its name, as the reader has it
+  int64_t next_line_ = 1;                     // of a row right behind it
   std::optional<PartInput> ended_;
 };
 

@@ -76,10 +76,21 @@ TEST_F(PartReaderTest, NoRowsNoParts) {
   EXPECT_EQ(reader.part(), 0);
 }
 
+TEST_F(PartReaderTest, NumbersOfLinesBelongToTheRows) {
+  PartReader reader = open("a.jsonl", "a\n\nb\nc\n", 2);
+  read(reader, 10);
+  EXPECT_THAT(ended_, ElementsAre(PartInput{0, 2,
+                                            hash_of("a\n\x1e"
+                                                    "3\nb\n")},
+                                  PartInput{1, 1, hash_of("c\n")}));
+}
+
 TEST_F(PartReaderTest, TheHeaderBelongsToEachPart) {
   PartReader reader = open("a.csv", "id,text\n1,a\n2,b\n3,c\n", 2);
   read(reader, 10);
-  EXPECT_THAT(ended_, ElementsAre(PartInput{0, 2, hash_of("id\ntext\n1,a\n2,b\n")},
+  EXPECT_THAT(ended_, ElementsAre(PartInput{0, 2,
+                                            hash_of("id\ntext\n\x1e"
+                                                    "2\n1,a\n2,b\n")},
                                   PartInput{1, 1, hash_of("id\ntext\n3,c\n")}));
 }
 

@@ -282,10 +282,9 @@ Result<RecordStore> RecordStore::build(engine::Engine& engine, const Options& op
                                        const std::function<void(const Progress&)>& on_progress) {
   const model::Task& task = engine.metadata().tasks[options.tasks.front()].task;
   if (task.input != model::InputKind::pair) return no_pairs(task);
-  TILEWISE_ASSIGN_OR_RETURN(auto files, rows::list_inputs(options.paths, options.format));
   TILEWISE_ASSIGN_OR_RETURN(
-      auto reader, rows::LineReader::open(std::move(files), options.stop, rows::Hashing::sha256,
-                                          options.max_line_bytes));
+      auto reader,
+      rows::LineReader::open(options.files, options.stop, rows::Hashing::sha256, options.limits));
   TILEWISE_ASSIGN_OR_RETURN(auto data, TemporaryMap::create(options.temporary_directory));
   TILEWISE_ASSIGN_OR_RETURN(auto index, MappedIndex::create(options.temporary_directory, 0));
   // Most vocabularies fit into two bytes, and the file is half as large.

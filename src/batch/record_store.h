@@ -24,12 +24,11 @@ namespace tilewise::batch {
 class RecordStore {
  public:
   struct Options {
-    std::vector<std::string> paths;           ///< files, directories or globs: rows::list_inputs
-    std::optional<rows::Format> format = {};  ///< else by the files' extensions
-    engine::TaskSet tasks;                    ///< pairs; they read a record alike
-    std::string temporary_directory = {};     ///< default: $TMPDIR, or /tmp
-    std::function<bool()> stop = {};          ///< true ends build() as interrupted
-    size_t max_line_bytes = rows::kMaxLineBytes;  ///< a record with a longer line is rejected
+    std::vector<rows::InputFile> files;    ///< read one after the other: rows::list_inputs
+    engine::TaskSet tasks;                 ///< pairs; they read a record alike
+    std::string temporary_directory = {};  ///< default: $TMPDIR, or /tmp
+    std::function<bool()> stop = {};       ///< true ends build() as interrupted
+    rows::ReadLimits limits = {};          ///< a record with a longer line is rejected
   };
   struct Progress {
     int64_t records = 0;  ///< stored so far

@@ -56,11 +56,11 @@ bool asks_the_same(const Settings& before, const Settings& now, const std::strin
 
 }  // namespace
 
-Result<std::optional<PreviousRun>> open_previous(const Options& options, const Settings& settings,
-                                                 size_t width) {
-  if (options.since.empty()) return std::optional<PreviousRun>();
+Result<std::optional<Previous>> open_previous(const Options& options, const Settings& settings,
+                                              size_t width) {
+  if (options.since.empty()) return std::optional<Previous>();
   TILEWISE_ASSIGN_OR_RETURN(const Manifest before, read_complete(options));
-  if (!asks_the_same(before.settings, settings, options.since)) return std::optional<PreviousRun>();
+  if (!asks_the_same(before.settings, settings, options.since)) return std::optional<Previous>();
   if (before.settings.find("isa") != settings.find("isa") && !options.allow_other_isa) {
     return cannot_serve("the previous run used another instruction set", options.since,
                         "isa " + std::string(settings.find("isa")),
@@ -79,7 +79,7 @@ Result<std::optional<PreviousRun>> open_previous(const Options& options, const S
     files.score_files.push_back(scores_path(options.since, part.input.index));
   }
   TILEWISE_ASSIGN_OR_RETURN(PreviousRun previous, PreviousRun::open(files));
-  return std::optional<PreviousRun>(std::move(previous));
+  return std::optional<Previous>({std::move(previous), before.settings});
 }
 
 }  // namespace tilewise::batch

@@ -85,11 +85,11 @@ void summarize(const batch::Progress& progress, const BatchFlags& flags) {
 }
 
 /// What the command line must say, unless SageMaker does.
-Status check_given(const BatchFlags& flags) {
-  const char* const missing = flags.model.path.empty()             ? "MODEL"
-                              : flags.job.inputs.empty()           ? "--input"
-                              : flags.job.output_directory.empty() ? "--output"
-                                                                   : nullptr;
+Status check_given(const BatchFlags& flags, bool needs_input) {
+  const char* const missing = flags.model.path.empty()                  ? "MODEL"
+                              : needs_input && flags.job.inputs.empty() ? "--input"
+                              : flags.job.output_directory.empty()      ? "--output"
+                                                                        : nullptr;
   if (missing == nullptr) return {};
   return invalid_argument({.what = std::string(missing) + " is required",
                            .remedy = flags.sagemaker
@@ -102,11 +102,13 @@ Result<int> run_batch(const BatchFlags& given, Session& session) {
   TILEWISE_RETURN_IF_ERROR(flags.rejection.check());
   batch::Options& job = flags.job;
   TILEWISE_ASSIGN_OR_RETURN(job.shard, parse_shard(flags.shard));
+  bool needs_input = true;
   if (flags.sagemaker) {
     TILEWISE_ASSIGN_OR_RETURN(const SagemakerJob here, read_sagemaker_job(sagemaker_root()));
     apply(here, flags.model.path, job);
+    needs_input = !here.has_no_share;  // without a share it is a whole job of no rows
   }
-  TILEWISE_RETURN_IF_ERROR(check_given(flags));
+  TILEWISE_RETURN_IF_ERROR(check_given(flags, needs_input));
   TILEWISE_ASSIGN_OR_RETURN(const auto engine, flags.model.open());
   TILEWISE_ASSIGN_OR_RETURN(job.tasks, flags.task.resolve(*engine));
   TILEWISE_ASSIGN_OR_RETURN(job.predict, flags.task.predict_options(*engine, job.tasks));

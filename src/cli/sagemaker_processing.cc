@@ -213,8 +213,11 @@ Result<SagemakerJob> read_sagemaker_job(const std::string& root) {
 
   SagemakerJob job;
   for (const std::string& name : names_in(input)) {
-    if (!is_role(name)) job.inputs.push_back(input + "/" + name);
+    const std::string path = input + "/" + name;
+    const bool is_empty = shared_out && fs::is_directory(path) && names_in(path).empty();
+    if (!is_role(name) && !is_empty) job.inputs.push_back(path);
   }
+  job.has_no_share = shared_out && job.inputs.empty();
   job.catalog = where_it_is(input + "/catalog");
   job.left_catalog = where_it_is(input + "/left-catalog");
   job.right_catalog = where_it_is(input + "/right-catalog");

@@ -21,6 +21,7 @@ struct SagemakerJob {
   std::string previous;          ///< processing/input/previous, or this host's directory in it
   std::string output_directory;  ///< processing/output, or this host's directory in it
   batch::Shard shard = {};       ///< 0 of 1 where SageMaker itself has shared out the input
+  bool has_no_share = false;     ///< it has, and there were more hosts than objects
 };
 
 /// /opt/ml, or what TILEWISE_SAGEMAKER_ROOT says instead.

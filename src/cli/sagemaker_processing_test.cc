@@ -67,6 +67,21 @@ TEST_F(SagemakerProcessingTest, OneHost) {
   EXPECT_EQ(job->shard.count, 1);
 }
 
+TEST_F(SagemakerProcessingTest, AHostMayGetNoRows) {
+  hosts("algo-2", R"(["algo-1", "algo-2"])");
+  inputs(input("/opt/ml/processing/input/pairs", "ShardedByS3Key"));
+  put("model/m.tw");
+  for (const bool has_directory : {false, true}) {
+    if (has_directory) std::filesystem::create_directories(at("input/pairs"));
+    const auto job = read();
+    ASSERT_TRUE(job.ok()) << problem();
+    EXPECT_THAT(job->inputs, IsEmpty());
+    EXPECT_TRUE(job->has_no_share);
+  }
+  put("pairs/a.jsonl");
+  EXPECT_FALSE(read()->has_no_share);
+}
+
 TEST_F(SagemakerProcessingTest, EachHostHasAShardAndADirectory) {
   put("pairs/a.jsonl");
   put("previous/shard-2-of-3/_manifest.json");

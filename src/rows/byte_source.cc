@@ -35,6 +35,7 @@ struct ByteSource::State {
   bool regular = false;  // reads never wait
   bool ended = false;    // nothing more to read from the system
 
+  size_t window_bytes = kMostWindowBytes;
   std::optional<Sha256> hash;
   std::string sha256;
   int64_t stored_bytes = 0;
@@ -101,7 +102,7 @@ Status ByteSource::State::detect() {
   detected = ended || !may_become_compressed(start);
   const Compression compression = detect_compression(start);
   if (!detected || compression == Compression::none) return {};
-  TILEWISE_ASSIGN_OR_RETURN(decompressor, Decompressor::create(compression));
+  TILEWISE_ASSIGN_OR_RETURN(decompressor, Decompressor::create(compression, window_bytes));
   return {};
 }
 
@@ -136,9 +137,10 @@ ByteSource::ByteSource(ByteSource&&) noexcept = default;
 ByteSource& ByteSource::operator=(ByteSource&&) noexcept = default;
 ByteSource::~ByteSource() = default;
 
-Result<ByteSource> ByteSource::open(const std::string& path, Hashing hashing) {
+Result<ByteSource> ByteSource::open(const std::string& path, Hashing hashing, size_t window_bytes) {
   auto state = std::make_unique<State>();
   state->path = path;
+  state->window_bytes = window_bytes;
   if (hashing == Hashing::sha256) state->hash.emplace();
   TILEWISE_RETURN_IF_ERROR(state->open_file());
   return ByteSource(std::move(state));

@@ -142,6 +142,22 @@ TEST_F(ByteSourceTest, AZstdWindowThatIsTooLargeIsRefusedBeforeItCostsMemory) {
   EXPECT_THAT(status.message(), HasSubstr("window"));
 }
 
+TEST_F(ByteSourceTest, TheLargestWindowCanBeSet) {
+  // The same with a window of 8 MB, and of 1 MB.
+  const std::string large("\x28\xB5\x2F\xFD\x00\x68\x01\x00\x00", 9);
+  const std::string small("\x28\xB5\x2F\xFD\x00\x50\x01\x00\x00", 9);
+  const auto read = [&](const std::string& bytes) {
+    auto source = ByteSource::open(folder_.write("file", bytes), Hashing::none, size_t{1} << 20);
+    std::vector<char> buffer(1 << 16);
+    Status status;
+    while (status.ok() && !source->at_end()) status = source->read(buffer).status();
+    return status;
+  };
+  EXPECT_EQ(read(large).code(), StatusCode::unsupported);
+  EXPECT_THAT(read(large).message(), HasSubstr("at most 1 MB"));
+  EXPECT_TRUE(read(small).ok()) << read(small).message();
+}
+
 TEST_F(ByteSourceTest, TheStoredBytesAreCountedAndHashed) {
   const std::pair<std::string, std::string> cases[] = {
       // sha256sum

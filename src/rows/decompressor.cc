@@ -1,6 +1,8 @@
 #include "rows/decompressor.h"
 
 #include <algorithm>
+#include <bit>
+#include <string>
 #include <utility>
 
 #include <zlib.h>
@@ -29,7 +31,7 @@ class Gzip final : public Decompressor {
  public:
   ~Gzip() override { inflateEnd(&stream_); }
 
-  bool open() {
+  bool open(size_t /*window_bytes*/) {
     constexpr int kGzipWindow = 15 + 16;  // 32 KB, with the header and checksum of gzip
     return inflateInit2(&stream_, kGzipWindow) == Z_OK;
   }
@@ -74,9 +76,14 @@ class Zstd final : public Decompressor {
  public:
   ~Zstd() override { ZSTD_freeDStream(stream_); }
 
-  bool open() {
+  bool open(size_t window_bytes) {
     stream_ = ZSTD_createDStream();
-    return stream_ != nullptr;
+    if (stream_ == nullptr) return false;
+    const ZSTD_bounds bounds = ZSTD_dParam_getBounds(ZSTD_d_windowLogMax);
+    const int window_log = std::clamp(static_cast<int>(std::bit_width(window_bytes)) - 1,
+                                      bounds.lowerBound, bounds.upperBound);
+    window_bytes_ = size_t{1} << window_log;
+    return ZSTD_isError(ZSTD_DCtx_setParameter(stream_, ZSTD_d_windowLogMax, window_log)) == 0;
   }
 
   Result<Step> step(std::span<const char> input, std::span<char> output) override {
@@ -93,27 +100,28 @@ class Zstd final : public Decompressor {
   bool is_whole() const override { return whole_; }
 
  private:
-  static Status refuse(size_t error) {
+  Status refuse(size_t error) const {
     switch (ZSTD_getErrorCode(error)) {
       case ZSTD_error_memory_allocation:
         return no_memory();
       case ZSTD_error_frameParameter_windowTooLarge:
         return unsupported({.what = "the zstd data needs a larger window than is taken",
-                            .expected = "at most 128 MB",
-                            .remedy = "Compress it without --long, or with --long=27"});
+                            .expected = "at most " + std::to_string(window_bytes_ >> 20) + " MB",
+                            .remedy = "Compress it without --long, or allow more memory"});
       default:
         return broken("zstd", ZSTD_getErrorName(error));
     }
   }
 
   ZSTD_DStream* stream_ = nullptr;
+  size_t window_bytes_ = 0;
   bool whole_ = false;
 };
 
 template <class Kind>
-Result<std::unique_ptr<Decompressor>> make() {
+Result<std::unique_ptr<Decompressor>> make(size_t window_bytes) {
   auto decompressor = std::make_unique<Kind>();
-  if (!decompressor->open()) return no_memory();
+  if (!decompressor->open(window_bytes)) return no_memory();
   return std::unique_ptr<Decompressor>(std::move(decompressor));
 }
 
@@ -134,8 +142,9 @@ bool begins_as_zstd(std::string_view start) {
 
 }  // namespace
 
-Result<std::unique_ptr<Decompressor>> Decompressor::create(Compression compression) {
-  return compression == Compression::gzip ? make<Gzip>() : make<Zstd>();
+Result<std::unique_ptr<Decompressor>> Decompressor::create(Compression compression,
+                                                           size_t window_bytes) {
+  return compression == Compression::gzip ? make<Gzip>(window_bytes) : make<Zstd>(window_bytes);
 }
 
 Compression detect_compression(std::string_view start) {

@@ -14,8 +14,9 @@ namespace tilewise::rows {
 /// One file's worth of data: any number of gzip members or zstd frames. Not thread-safe.
 class Decompressor {
  public:
-  /// `compression` is gzip or zstd. Errors: unavailable_machine (no memory).
-  static Result<std::unique_ptr<Decompressor>> create(Compression compression);
+  /// `compression` is gzip or zstd; of zstd windows up to `window_bytes` are taken, and small ones
+  /// always. Errors: unavailable_machine (no memory).
+  static Result<std::unique_ptr<Decompressor>> create(Compression compression, size_t window_bytes);
   virtual ~Decompressor() = default;
 
   struct Step {
@@ -24,7 +25,8 @@ class Decompressor {
   };
 
   /// Goes on with the bytes behind those that were taken. There may be more to give without any
-  /// more input where the output was filled. Errors: invalid_input, without a place.
+  /// more input where the output was filled. Errors: invalid_input or, for too large a
+  /// window, unsupported; without a place.
   virtual Result<Step> step(std::span<const char> input, std::span<char> output) = 0;
 
   /// Whether the data may end here.

@@ -36,7 +36,9 @@ Status cannot_list(const std::string& path, const std::string& found) {
 Result<std::vector<std::string>> list_directory(const std::string& directory) {
   std::error_code error;
   std::vector<std::string> paths;
-  fs::recursive_directory_iterator entry(directory, error);
+  // A folder that is a link is one like any other; where links go round, the system says so.
+  fs::recursive_directory_iterator entry(directory, fs::directory_options::follow_directory_symlink,
+                                         error);
   for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
     if (is_passed_over(entry->path())) {
       entry.disable_recursion_pending();
@@ -109,7 +111,8 @@ class InputList {
   }
 
   Status add_matches(const std::string& pattern) {
-    TILEWISE_ASSIGN_OR_RETURN(const std::vector<std::string> names, expand_glob(pattern));
+    TILEWISE_ASSIGN_OR_RETURN(std::vector<std::string> names, expand_glob(pattern));
+    if (!is_passed_over(pattern)) std::erase_if(names, is_passed_over);  // unless it asks for them
     if (names.empty()) return not_found({.what = "no file matches the pattern", .where = pattern});
     for (const std::string& name : names) {
       std::error_code error;

@@ -51,6 +51,27 @@ TEST(Inputs, ADirectoryGivesItsFilesOfRowsInOrder) {
       ElementsAre("d/a.csv csv", "d/b/10.ndjson jsonl", "d/b/2.jsonl jsonl", "d/z.json.zst jsonl"));
 }
 
+TEST(Inputs, AFolderThatIsALinkIsOneLikeAnyOther) {
+  const TemporaryFolder folder;
+  folder.write("real/a.jsonl", "");
+  folder.write("d/b.jsonl", "");
+  std::filesystem::create_directory_symlink(folder / "real", folder / "d/linked");
+  EXPECT_THAT(listed(folder, {folder / "d"}),
+              ElementsAre("d/b.jsonl jsonl", "d/linked/a.jsonl jsonl"));
+  std::filesystem::create_directory_symlink(folder / "d", folder / "real/round");
+  EXPECT_EQ(list_inputs({folder / "d"}).status().code(), StatusCode::io_error);
+}
+
+TEST(Inputs, AGlobPassesOverWhatADirectoryDoes) {
+  const TemporaryFolder folder;
+  for (const char* name : {"job/part-00000.jsonl", "job/_manifest.json", "job/_scores/a.scores",
+                           "job/rejected/part-00000.jsonl"}) {
+    folder.write(name, "");
+  }
+  EXPECT_THAT(listed(folder, {folder / "job/*"}), ElementsAre("job/part-00000.jsonl jsonl"));
+  EXPECT_THAT(listed(folder, {folder / "job/_mani*"}), ElementsAre("job/_manifest.json jsonl"));
+}
+
 TEST(Inputs, WhatABatchJobHasRefusedIsNoPartOfItsResult) {
   const TemporaryFolder folder;
   for (const char* name : {"job/part-00000.jsonl", "job/rejected/part-00000.jsonl",

@@ -39,7 +39,7 @@ struct LineReader::State {
   std::vector<InputFile> files;
   std::function<bool()> stop;
   Hashing hashing = Hashing::none;
-  size_t max_line_bytes = kMaxLineBytes;
+  ReadLimits limits;
 
   size_t file = 0;  // index of the open one, or of the next to open
   std::optional<ByteSource> source;
@@ -61,7 +61,7 @@ struct LineReader::State {
   bool at_end() const { return file == files.size(); }
   bool asked_to_stop() const { return stop && stop(); }
   bool is_csv() const { return scanner.has_value(); }
-  size_t kept_bytes() const { return max_line_bytes + 2; }  // with the CR still too long
+  size_t kept_bytes() const { return limits.line_bytes + 2; }  // with the CR still too long
 
   Status open_file();
   void finish_file();
@@ -75,7 +75,8 @@ struct LineReader::State {
 };
 
 Status LineReader::State::open_file() {
-  TILEWISE_ASSIGN_OR_RETURN(source, ByteSource::open(files[file].path, hashing));
+  TILEWISE_ASSIGN_OR_RETURN(source,
+                            ByteSource::open(files[file].path, hashing, limits.window_bytes));
   at_start = true;
   line = 0;
   if (files[file].format != Format::json_lines)
@@ -158,9 +159,9 @@ bool LineReader::State::take_line(std::string_view& text) {
 }
 
 void LineReader::State::give_out(std::string_view text, Chunk& chunk) {
-  text = text.substr(0, max_line_bytes + 1);  // the same however the bytes came
+  text = text.substr(0, limits.line_bytes + 1);  // the same however the bytes came
   chunk.bytes += text;
-  chunk.lines.push_back({text, {files[file].path, number}, header, max_line_bytes});
+  chunk.lines.push_back({text, {files[file].path, number}, header, limits.line_bytes});
 }
 
 Status LineReader::State::take_header(std::string_view text) {
@@ -180,7 +181,7 @@ LineReader& LineReader::operator=(LineReader&&) noexcept = default;
 LineReader::~LineReader() = default;
 
 Result<LineReader> LineReader::open(std::vector<InputFile> files, std::function<bool()> stop,
-                                    Hashing hashing, size_t max_line_bytes) {
+                                    Hashing hashing, const ReadLimits& limits) {
   auto state = std::make_unique<State>();
   for (const InputFile& file : files) {
     struct stat info{};
@@ -191,7 +192,8 @@ Result<LineReader> LineReader::open(std::vector<InputFile> files, std::function<
   state->files = std::move(files);
   state->stop = std::move(stop);
   state->hashing = hashing;
-  state->max_line_bytes = std::min(max_line_bytes, kMaxLineBytes);
+  state->limits = limits;
+  state->limits.line_bytes = std::min(limits.line_bytes, kMaxLineBytes);
   return LineReader(std::move(state));
 }
 

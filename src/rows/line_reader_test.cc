@@ -158,7 +158,7 @@ TEST_F(LineReaderTest, TheLongestLineCanBeSet) {
     text += std::string(size, 'x') + "\r\n" + std::string(size, 'y') + "\n";
   const std::string path = write("a", text);
   for (const Format format : {Format::json_lines, Format::csv}) {
-    auto reader = LineReader::open({InputFile{path, format}}, {}, Hashing::none, 1000);
+    auto reader = LineReader::open({InputFile{path, format}}, {}, Hashing::none, {.line_bytes = 1000});
     LineReader::Chunk chunk;
     std::vector<size_t> sizes;
     while (!reader->at_end()) {

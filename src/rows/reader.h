@@ -31,6 +31,12 @@ std::string describe(const Position& position);
 /// The longest line, or record of CSV, that is taken, in bytes.
 inline constexpr size_t kMaxLineBytes = size_t{64} << 20;
 
+/// What reading may take.
+struct ReadLimits {
+  size_t line_bytes = kMaxLineBytes;       ///< of the longest line that is taken
+  size_t window_bytes = kMostWindowBytes;  ///< of zstd: see ByteSource
+};
+
 /// An input once it has been read to its end.
 struct ReadInput {
   std::string path;    ///< "-" for standard input
@@ -46,10 +52,10 @@ class LineReader {
  public:
   /// Fails with not_found / io_error before anything is read. `stop`, if given, is asked before
   /// each read and while waiting for input; next() then fails with `interrupted`. Memory grows to
-  /// a few times the longest line, of which `max_line_bytes` are taken at most.
+  /// a few times the longest line, of which limits.line_bytes are taken at most, and the window of
+  /// compressed data.
   static Result<LineReader> open(std::vector<InputFile> files, std::function<bool()> stop = {},
-                                 Hashing hashing = Hashing::sha256,
-                                 size_t max_line_bytes = kMaxLineBytes);
+                                 Hashing hashing = Hashing::sha256, const ReadLimits& limits = {});
 
   /// The files of list_inputs(), whose errors it adds.
   static Result<LineReader> open(const std::vector<std::string>& names,
@@ -73,7 +79,7 @@ class LineReader {
 
   /// Fills `chunk` with up to `max_lines` lines (fewer when they are long: about 32 KB a chunk, a
   /// single longer line excepted). Empty lines are skipped but counted. Of a line over
-  /// max_line_bytes one byte more than that is given out, and RowParser refuses it. Returns what
+  /// limits.line_bytes one byte more than that is given out, and RowParser refuses it. Returns what
   /// there is rather than wait for more; when there is nothing, `Wait` decides. No lines left:
   /// `chunk.lines` is empty and at_end() holds. Errors: io_error; invalid_input (compressed data
   /// that is broken, a header that cannot be read); interrupted.

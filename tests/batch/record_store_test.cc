@@ -34,7 +34,9 @@ class RecordStoreTest : public testing::Test {
   }
 
   RecordStore::Options options(engine::Engine& engine, std::vector<std::string> paths) const {
-    return {.paths = std::move(paths),
+    auto files = rows::list_inputs(paths);
+    EXPECT_TRUE(files.ok()) << files.status().message();
+    return {.files = *std::move(files),
             .tasks = engine.find_tasks("duplicate").value(),
             .temporary_directory = folder_.path()};
   }
@@ -185,7 +187,8 @@ TEST_F(RecordStoreTest, LeavesNoFiles) {
 TEST_F(RecordStoreTest, WhatCannotBeBuiltSaysWhy) {
   const auto engine = open(1);
   const std::string path = folder_.write("a.jsonl", many_records(1000));
-  RecordStore::Options job = options(*engine, {path, folder_ / "missing.jsonl"});
+  RecordStore::Options job = options(*engine, {path});
+  job.files.push_back({folder_ / "missing.jsonl", rows::Format::json_lines});
   EXPECT_EQ(build(*engine, job).status().code(), StatusCode::not_found);
   job = options(*engine, {path});
   job.temporary_directory = folder_ / "nowhere";
