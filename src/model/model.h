@@ -19,13 +19,14 @@ struct Tensor {
   std::vector<float> values;
 };
 
-/// y = x W^T + b, as PyTorch's nn.Linear stores it: weight [outputs, inputs], bias [outputs].
+/// y = x W^T + b, as PyTorch's nn.Linear stores it: weight [outputs, inputs], bias [outputs]. A
+/// checkpoint without a bias has zeros here.
 struct LinearWeights {
   Tensor weight;
   Tensor bias;
 };
 
-/// Layer normalisation: gain and bias [H].
+/// Layer normalisation: gain and bias [H]; without a bias in the checkpoint: zeros.
 struct NormWeights {
   Tensor gain;
   Tensor bias;
@@ -34,18 +35,21 @@ struct NormWeights {
 struct LayerWeights {
   LinearWeights query, key, value;  ///< [H, H]
   LinearWeights attention_output;   ///< [H, H]
-  NormWeights attention_norm;
-  LinearWeights ffn_up;    ///< [F, H]
-  LinearWeights ffn_down;  ///< [H, F]
+  NormWeights attention_norm;       ///< empty in the first layer where norms stand before (`pre`)
+  LinearWeights ffn_up;             ///< [F, H]; gated: [2 F, H]
+  LinearWeights ffn_down;           ///< [H, F]
   NormWeights ffn_norm;
 };
 
 struct EncoderWeights {
-  Tensor word_embeddings;      ///< [V, H]
-  Tensor position_embeddings;  ///< [P, H]
-  Tensor type_embeddings;      ///< [token_types, H]; empty where the family has none
-  NormWeights embedding_norm;
+  Tensor word_embeddings;              ///< [V, E]
+  Tensor position_embeddings;          ///< [P, E]; empty with rotary positions
+  Tensor type_embeddings;              ///< [token_types, E]; empty where the family has none
+  NormWeights embedding_norm;          ///< [E]
+  LinearWeights embedding_projection;  ///< [H, E]; empty where E = H
+  Tensor relative_bias;  ///< [relative_buckets, heads], as the checkpoint has it; or empty
   std::vector<LayerWeights> layers;
+  NormWeights final_norm;  ///< behind the last layer where norms stand before (`pre`); else empty
 };
 
 /// The linear layers of a block, to say which one an adapter changes.
@@ -67,6 +71,7 @@ struct Head {
   struct Dense {
     LinearWeights linear;
     Activation activation = Activation::tanh;
+    std::optional<NormWeights> norm = {};  ///< behind the activation (ModernBERT)
   };
   std::optional<Dense> dense;
   LinearWeights output;
@@ -74,7 +79,8 @@ struct Head {
 
 struct TaskWithHead {
   Task task;
-  std::optional<Head> head;  ///< nullopt for an embedding task
+  std::optional<Head> head;               ///< nullopt for an embedding task
+  std::vector<LinearWeights> exits = {};  ///< [outputs, H], one for each of task.exits
 };
 
 /// Where the weights came from; recorded in the artifact. Hashes are of file contents, never paths

@@ -14,6 +14,8 @@ constexpr std::array kInputKinds = {"text", "pair"};
 constexpr std::array kTruncations = {"longest_first", "only_first", "only_second"};
 constexpr std::array kPoolings = {"mean", "cls"};
 constexpr std::array kActivations = {"identity", "gelu_erf", "gelu_tanh", "relu", "tanh"};
+constexpr std::array kNormPlacements = {"post", "pre"};
+constexpr std::array kPositions = {"learned", "rotary"};
 
 template <class Enum, size_t N>
 std::optional<Enum> find_name(const std::array<const char*, N>& names, std::string_view name) {
@@ -34,6 +36,10 @@ const char* name_of(Pooling pooling) { return kPoolings.at(static_cast<size_t>(p
 const char* name_of(Activation activation) {
   return kActivations.at(static_cast<size_t>(activation));
 }
+const char* name_of(NormPlacement placement) {
+  return kNormPlacements.at(static_cast<size_t>(placement));
+}
+const char* name_of(Positions positions) { return kPositions.at(static_cast<size_t>(positions)); }
 
 const char* name_of(Precision precision) { return kPrecisions.at(static_cast<size_t>(precision)); }
 
@@ -60,6 +66,14 @@ std::optional<Pooling> parse_name(const std::string& name) {
 template <>
 std::optional<Activation> parse_name(const std::string& name) {
   return find_name<Activation>(kActivations, name);
+}
+template <>
+std::optional<NormPlacement> parse_name(const std::string& name) {
+  return find_name<NormPlacement>(kNormPlacements, name);
+}
+template <>
+std::optional<Positions> parse_name(const std::string& name) {
+  return find_name<Positions>(kPositions, name);
 }
 
 }  // namespace tilewise::model

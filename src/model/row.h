@@ -60,6 +60,8 @@ struct Prediction {
   float value = 0;                    ///< regression
   std::vector<float> embedding = {};  ///< embedding
   bool truncated = false;  ///< the text was longer than the task's max_tokens and was cut
+  /// Layers that the answer took, where the task has exits (with both orders: their mean); else 0.
+  float depth = 0;
 };
 
 }  // namespace tilewise::model

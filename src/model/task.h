@@ -44,6 +44,18 @@ struct OutOfScope {
   bool operator==(const OutOfScope&) const = default;
 };
 
+/// A head after an inner layer: a sequence whose answer is certain there leaves the pass with it
+/// (Xin et al. 2020, "DeeBERT"). Its weights are TaskWithHead::exits.
+struct Exit {
+  int32_t after_layer = 0;  ///< from 1 to layers - 1: so many layers have run
+  /// Certain: the largest class probability (binary: max(p, 1 - p)) is at least this.
+  float confidence = 1;
+  float temperature = 1;  ///< this exit's logits are divided by it before that
+  /// With out_of_scope: a sequence whose logsumexp of this exit's logits lies under it goes on.
+  std::optional<float> below = {};
+  bool operator==(const Exit&) const = default;
+};
+
 struct Task {
   std::string name;
   TaskKind kind = TaskKind::embedding;
@@ -57,7 +69,8 @@ struct Task {
   std::optional<float> threshold;  ///< on the logit, for binary and multilabel (default 0)
   float temperature = 1;  ///< logits are divided by it before a probability is made of them
   std::optional<OutOfScope> out_of_scope;
-  bool normalize = false;  ///< embedding: scale the vector to length 1 (L2)
+  bool normalize = false;        ///< embedding: scale the vector to length 1 (L2)
+  std::vector<Exit> exits = {};  ///< by after_layer, upwards; binary and multiclass only
 
   /// Number of logits of the head; 0 for an embedding.
   int32_t outputs() const {
@@ -83,6 +96,8 @@ const char* name_of(InputKind kind);
 const char* name_of(Truncation truncation);
 const char* name_of(Pooling pooling);
 const char* name_of(Activation activation);
+const char* name_of(NormPlacement placement);
+const char* name_of(Positions positions);
 
 /// The inverse; nullopt for a name that does not exist.
 template <class Enum>
@@ -99,5 +114,9 @@ template <>
 std::optional<Pooling> parse_name(const std::string& name);
 template <>
 std::optional<Activation> parse_name(const std::string& name);
+template <>
+std::optional<NormPlacement> parse_name(const std::string& name);
+template <>
+std::optional<Positions> parse_name(const std::string& name);
 
 }  // namespace tilewise::model

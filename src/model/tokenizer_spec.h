@@ -1,4 +1,4 @@
-// A WordPiece tokenizer as plain data: what tokenizer.json or vocab.txt say of it.
+// A tokenizer as plain data: what tokenizer.json or vocab.txt say of it.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,14 @@ struct AddedToken {
   bool operator==(const AddedToken&) const = default;
 };
 
+enum class TokenizerModel {
+  wordpiece,  ///< BERT's normalisation, greedy longest match (Wu et al. 2016)
+  byte_bpe,   ///< byte pairs over bytes (Radford et al. 2019, "GPT-2"): RoBERTa, ModernBERT
+  unigram,    ///< the most probable segmentation (Kudo 2018; SentencePiece): XLM-R
+};
+
 struct TokenizerSpec {
+  TokenizerModel model = TokenizerModel::wordpiece;
   std::vector<std::string>
       vocabulary;  ///< token of each id; an id without a token is an empty string
   std::vector<AddedToken> added_tokens;
@@ -39,6 +46,8 @@ struct TokenizerSpec {
   int32_t cls_id = 0;
   int32_t sep_id = 0;
   int32_t pad_id = 0;
+  /// Separators between the two texts of a pair: 2 in RoBERTa's `<s> left </s></s> right </s>`.
+  int32_t pair_separators = 1;
   bool operator==(const TokenizerSpec&) const = default;
 };
 
