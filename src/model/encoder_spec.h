@@ -53,6 +53,10 @@ struct EncoderSpec {
   int32_t relative_distance = 128;  ///< from this distance on all share the last bucket
 
   int32_t embedding_width() const { return embedding_size > 0 ? embedding_size : hidden; }
+  /// With `pre` the norm of the embeddings is the one before the first attention.
+  bool has_attention_norm(int32_t layer) const {
+    return norm_placement == NormPlacement::post || layer > 0;
+  }
   bool is_local(int32_t layer) const { return window > 0 && layer % global_every != 0; }
   int32_t ffn_up_outputs() const { return is_gated ? 2 * intermediate : intermediate; }
   int32_t head_dim() const { return heads > 0 ? hidden / heads : 0; }
