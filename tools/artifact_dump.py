@@ -37,7 +37,7 @@ def parse_header(data):
     require(len(data) >= 64 and data[:8] == MAGIC, "64 bytes that begin with the magic")
     names = ("version", "tensor_count", "file_bytes", "data_offset", "metadata_bytes", "table_offset", "name_bytes", "checksum")
     header = dict(zip(names, struct.unpack_from("<IIQQQQQQ", data, 8)))
-    require(header["version"] in (1, 2), "version 1 or 2")
+    require(header["version"] in (1, 2, 3), "version 1 to 3")
     require(header["file_bytes"] == len(data), "file_bytes is the size of the file")
     require(header["table_offset"] == up(64 + header["metadata_bytes"], 64), "the table follows the metadata")
     names_end = header["table_offset"] + 64 * header["tensor_count"] + header["name_bytes"]
@@ -69,7 +69,9 @@ def parse_metadata(data, header):
     require(canonical(spelled) == text, "canonical JSON")
     metadata = json.loads(text)
     is_int8 = metadata["precision"] == "int8"
-    require((header["version"] == 2) == is_int8, "the version that the precision asks for")
+    is_3 = any(task.get("exits") for task in metadata["tasks"])
+    require(header["version"] == (3 if is_3 else 2 if is_int8 else 1), "the lowest version that can express it")
+    require(all(("exits" in task) == is_3 for task in metadata["tasks"]), "exits for version 3 alone")
     require(("linears" in metadata) == ("calibration" in metadata) == is_int8, "linears and calibration for int8 alone")
     return metadata
 
@@ -149,6 +151,8 @@ def expected_tensors(metadata):
             result += linear(f"heads.{task['name']}.dense", "f32", width, width)
         if outputs:
             result += linear(f"heads.{task['name']}.output", "f32", outputs, width)
+        for exit in task.get("exits", []):
+            result += linear(f"heads.{task['name']}.exit{exit['after_layer']}", "f32", outputs, width)
     return result
 
 
@@ -214,7 +218,7 @@ def main():
             json.dump({"header": header, "metadata": metadata, "tensors": tensors}, sys.stdout, ensure_ascii=False, indent=1)
         print()
     except Broken as rule:
-        sys.exit(f"{arguments.file}: not an artifact of format version 1 or 2: it lacks {rule}")
+        sys.exit(f"{arguments.file}: not an artifact of format version 1 to 3: it lacks {rule}")
 
 
 if __name__ == "__main__":

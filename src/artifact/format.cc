@@ -1,5 +1,6 @@
 #include "artifact/format.h"
 
+#include <algorithm>
 #include <iterator>
 #include <memory>
 #include <new>
@@ -35,10 +36,14 @@ std::optional<uint64_t> product(uint64_t a, uint64_t b) {
   return result;
 }
 
+/// Versions 1 and 2 have no word for it.
+bool needs_version_3(const TaskEntry& entry) { return !entry.task.exits.empty(); }
+
 }  // namespace
 
-uint32_t version_of(model::Precision precision) {
-  return precision == model::Precision::int8 ? 2 : 1;
+uint32_t version_of(const Metadata& metadata) {
+  if (std::ranges::any_of(metadata.tasks, needs_version_3)) return 3;
+  return metadata.precision == model::Precision::int8 ? 2 : 1;
 }
 
 bool is_known_type(DataType type, uint32_t version) {

@@ -19,7 +19,7 @@ namespace tilewise::artifact::format {
 static_assert(std::endian::native == std::endian::little, "tensors are used where they lie");
 
 inline constexpr std::array<uint8_t, 8> kMagic = {0x89, 'T', 'W', 'M', '\r', '\n', 0x1a, '\n'};
-inline constexpr uint32_t kVersion = 2;  // the newest that this code reads
+inline constexpr uint32_t kVersion = 3;  // the newest that this code reads
 inline constexpr uint64_t kAlignment = 64;
 
 inline constexpr uint64_t kMaxMetadataBytes = uint64_t{1} << 26;
@@ -59,7 +59,7 @@ constexpr uint64_t round_up(uint64_t value, uint64_t multiple) {
 }
 
 /// The lowest version that can express such a model: the one that its file has.
-uint32_t version_of(model::Precision precision);
+uint32_t version_of(const Metadata& metadata);
 
 /// Whether files of this version may hold such tensors.
 bool is_known_type(DataType type, uint32_t version);

@@ -17,6 +17,9 @@ inline const std::string kGoldenPath = TILEWISE_SOURCE_DIR "/src/artifact/testda
 inline const std::string kGoldenInt8Path =
     TILEWISE_SOURCE_DIR "/src/artifact/testdata/golden_v2.bin";
 
+inline const std::string kGoldenExitsPath =
+    TILEWISE_SOURCE_DIR "/src/artifact/testdata/golden_v3.bin";
+
 inline std::string golden_digits() {
   std::string digits;
   for (int i = 0; i < 4; ++i) digits += "0123456789abcdef";
@@ -84,6 +87,17 @@ inline Metadata golden_int8_metadata() {
                       linear("layers.0.ffn_down", int8, false, -0.17f, 0.0f)};
   metadata.calibration = {{.task = "intent", .rows = 2, .sha256 = golden_digits(), .error = 0.02f},
                           {.task = "vector", .rows = 1, .sha256 = {}, .error = 0}};
+  return metadata;
+}
+
+/// Version 3: three layers, and exits behind the first two.
+inline Metadata golden_exits_metadata() {
+  Metadata metadata = golden_metadata();
+  metadata.spec.layers = 3;
+  metadata.tasks[0].task.exits = {{.after_layer = 2, .confidence = 0.975f, .temperature = 0.8f}};
+  metadata.tasks[1].task.exits = {
+      {.after_layer = 1, .confidence = 0.9f, .temperature = 1, .below = 9.25f},
+      {.after_layer = 2, .confidence = 1, .temperature = 1.3f, .below = -0.5f}};
   return metadata;
 }
 

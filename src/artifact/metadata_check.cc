@@ -210,6 +210,44 @@ Status check_decision(const std::string& where, const Task& task) {
   return {};
 }
 
+/// A sequence must be able to go on, so after a layer that is not the last; and a confidence that
+/// every answer has would make the layers behind it useless.
+Status check_exit(const std::string& where, const Task& task, const model::Exit& exit,
+                  int32_t first_layer, int32_t layers) {
+  TILEWISE_RETURN_IF_ERROR(
+      check_range(where + ".after_layer", exit.after_layer, first_layer, layers - 1));
+  const size_t classes = task.kind == TaskKind::binary ? 2 : task.labels.size();
+  if (!(exit.confidence > 1.0 / static_cast<double>(classes)) || exit.confidence > 1) {
+    return wrong(where + ".confidence", fmt::format("over 1/{}, at most 1", classes),
+                 fmt::to_string(exit.confidence));
+  }
+  if (!(exit.temperature > 0) || !std::isfinite(exit.temperature)) {
+    return wrong(where + ".temperature", "a finite number over 0",
+                 fmt::to_string(exit.temperature));
+  }
+  if (exit.below.has_value() != task.out_of_scope.has_value()) {
+    return wrong(where + ".below",
+                 task.out_of_scope ? "a number, as the task has out_of_scope"
+                                   : "null, as the task has no out_of_scope",
+                 exit.below ? fmt::to_string(*exit.below) : "null");
+  }
+  return exit.below ? check_finite(where + ".below", *exit.below) : Status();
+}
+
+Status check_exits(const std::string& where, const Task& task, int32_t layers) {
+  const bool takes_exits = task.kind == TaskKind::binary || task.kind == TaskKind::multiclass;
+  if (!task.exits.empty() && !takes_exits) {
+    return wrong(where, fmt::format("none for a {} task", name_of(task.kind)), "some");
+  }
+  int32_t first_layer = 1;
+  for (size_t i = 0; i < task.exits.size(); ++i) {
+    const std::string at = fmt::format("{}[{}]", where, i);
+    TILEWISE_RETURN_IF_ERROR(check_exit(at, task, task.exits[i], first_layer, layers));
+    first_layer = task.exits[i].after_layer + 1;
+  }
+  return {};
+}
+
 Status check_task(const std::string& where, const TaskEntry& entry, const EncoderSpec& spec) {
   const Task& task = entry.task;
   TILEWISE_RETURN_IF_ERROR(check_task_name(where + ".name", task.name));
@@ -217,6 +255,7 @@ Status check_task(const std::string& where, const TaskEntry& entry, const Encode
   TILEWISE_RETURN_IF_ERROR(check_input(where, task, spec));
   TILEWISE_RETURN_IF_ERROR(check_template(where + ".template", task.record_template));
   TILEWISE_RETURN_IF_ERROR(check_decision(where, task));
+  TILEWISE_RETURN_IF_ERROR(check_exits(where + ".exits", task, spec.layers));
   if (entry.has_dense && task.kind == TaskKind::embedding) {
     return wrong(where + ".dense", "null for an embedding task", name_of(entry.dense_activation));
   }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "artifact/format.h"
 #include "artifact/json_text.h"
 #include "artifact/metadata.h"
 
@@ -38,7 +39,23 @@ std::string to_json(const model::InputTemplate& record_template) {
                      json_text(record_template.separator));
 }
 
-std::string to_json(const TaskEntry& entry) {
+std::string number_or_null(const std::optional<float>& value) {
+  return value ? json_number(*value) : std::string("null");
+}
+
+std::string to_json(const model::Exit& exit) {
+  return fmt::format(R"({{"after_layer":{},"confidence":{},"temperature":{},"below":{}}})",
+                     exit.after_layer, json_number(exit.confidence), json_number(exit.temperature),
+                     number_or_null(exit.below));
+}
+
+/// What a task has from version 3 on; it begins with a comma.
+std::string keys_of_version_3(const TaskEntry& entry) {
+  const auto exit = [](const model::Exit& e) { return to_json(e); };
+  return fmt::format(R"(,"exits":{})", array(entry.task.exits, exit));
+}
+
+std::string to_json(const TaskEntry& entry, uint32_t version) {
   const Task& task = entry.task;
   const std::string out_of_scope = task.out_of_scope
                                        ? fmt::format(R"({{"score":"logsumexp","below":{}}})",
@@ -49,17 +66,14 @@ std::string to_json(const TaskEntry& entry) {
   return fmt::format(
       R"({{"name":{},"kind":"{}","input":"{}","pooling":"{}","labels":{},"max_tokens":{},)"
       R"("truncation":"{}","template":{},"threshold":{},"temperature":{},"out_of_scope":{},)"
-      R"("normalize":{},"dense":{}}})",
+      R"("normalize":{},"dense":{}{}}})",
       json_text(task.name), name_of(task.kind), name_of(task.input), name_of(task.pooling),
       array(task.labels, json_text), task.max_tokens, name_of(task.truncation),
-      to_json(task.record_template), task.threshold ? json_number(*task.threshold) : "null",
-      json_number(task.temperature), out_of_scope, task.normalize, dense);
+      to_json(task.record_template), number_or_null(task.threshold), json_number(task.temperature),
+      out_of_scope, task.normalize, dense, version >= 3 ? keys_of_version_3(entry) : "");
 }
 
 std::string to_json(const LinearPrecision& linear) {
-  const auto number_or_null = [](const std::optional<float>& value) {
-    return value ? json_number(*value) : std::string("null");
-  };
   return fmt::format(R"({{"layer":{},"precision":"{}","smoothed":{},"input_floor":{},"error":{}}})",
                      json_text(linear.layer), name_of(linear.precision), linear.is_smoothed,
                      number_or_null(linear.input_floor), number_or_null(linear.error));
@@ -92,7 +106,8 @@ std::string to_json(const model::Provenance& provenance) {
 }  // namespace
 
 std::string to_json(const Metadata& metadata) {
-  const auto task = [](const TaskEntry& entry) { return to_json(entry); };
+  const uint32_t version = format::version_of(metadata);
+  const auto task = [version](const TaskEntry& entry) { return to_json(entry, version); };
   const auto line = [](const OperatorPrecision& p) {
     return fmt::format(R"({{"operators":{},"stored_as":{}}})", json_text(p.operators),
                        json_text(p.stored_as));

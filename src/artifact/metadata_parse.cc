@@ -66,6 +66,12 @@ class ObjectReader {
     return where_.empty() ? std::string(key) : fmt::format("{}.{}", where_, key);
   }
 
+  /// For keys that only some versions have: whether this one has it.
+  bool has(std::string_view key) const {
+    element found;
+    return error_.ok() && object_.at_key(key).get(found) == simdjson::SUCCESS;
+  }
+
   std::optional<element> value(std::string_view key) {
     ++asked_;
     element found;
@@ -221,6 +227,17 @@ model::OutOfScope read_out_of_scope(const element& value, std::string where, Sta
   return out_of_scope;
 }
 
+model::Exit read_exit(const element& value, std::string where, Status& error) {
+  ObjectReader in(value, std::move(where), error);
+  model::Exit exit;
+  exit.after_layer = in.integer("after_layer");
+  exit.confidence = in.real("confidence");
+  exit.temperature = in.real("temperature");
+  exit.below = in.optional_real("below");
+  in.finish();
+  return exit;
+}
+
 TaskEntry read_task(const element& value, std::string where, Status& error) {
   ObjectReader in(value, std::move(where), error);
   TaskEntry entry;
@@ -246,6 +263,11 @@ TaskEntry read_task(const element& value, std::string where, Status& error) {
   if (const auto found = in.optional_value("dense")) {
     entry.has_dense = true;
     entry.dense_activation = in.name_of_element<model::Activation>(found, in.path("dense"));
+  }
+  if (in.has("exits")) {
+    in.each("exits", [&](const element& item, std::string at) {
+      task.exits.push_back(read_exit(item, std::move(at), error));
+    });
   }
   in.finish();
   return entry;
@@ -351,7 +373,8 @@ Result<Metadata> parse_metadata(std::string_view json) {
   const std::string canonical = to_json(metadata);
   if (canonical != json) {
     return broken(fmt::format("metadata, byte {}", first_difference(canonical, json)),
-                  "JSON in canonical form", "another spelling of the same values");
+                  "JSON in canonical form, with the keys of its version",
+                  "another spelling of the same values");
   }
   return metadata;
 }

@@ -81,6 +81,31 @@ TEST(MetadataTest, RoundTripOfInt8) {
   EXPECT_THAT(error(replaced(json, "\"int8\"", "\"bf16\"")), HasSubstr("keys"));
 }
 
+TEST(MetadataTest, RoundTripOfExits) {
+  const Metadata metadata = golden_exits_metadata();
+  ASSERT_TRUE(validate(metadata).ok()) << validate(metadata).message();
+  const std::string json = to_json(metadata);
+  const auto parsed = parse_metadata(json);
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message();
+  EXPECT_EQ(*parsed, metadata);
+  EXPECT_EQ(to_json(golden_metadata()).find("exits"), std::string::npos);  // older versions' bytes
+
+  const auto error = [](const std::string& text) {
+    return parse_metadata(text).status().message();
+  };
+  EXPECT_THAT(error(replaced(json, "\"after_layer\":2", "\"after_layer\":2.5")),
+              HasSubstr("tasks[0].exits[0].after_layer"));
+  EXPECT_THAT(error(replaced(json, "\"below\":9.25", "\"below\":\"\"")),
+              HasSubstr("tasks[1].exits[0].below"));
+  EXPECT_THAT(error(replaced(json, "\"below\":9.25", "\"below\":9.25,\"head\":1")),
+              HasSubstr("tasks[1].exits[0]"));
+  EXPECT_THAT(error(replaced(json, ",\"exits\":[]", "")), HasSubstr("keys of its version"));
+  EXPECT_THAT(error(replaced(to_json(golden_metadata()), "\"dense\":\"tanh\"",
+                             "\"dense\":\"tanh\",\"exits\":[]")),
+              HasSubstr("keys of its version"));
+  EXPECT_THAT(error(replaced(json, "\"exits\":[]", "\"exits\":{}")), HasSubstr("tasks[2].exits"));
+}
+
 TEST(MetadataTest, FloatsComeBackExactly) {
   Metadata metadata = golden_metadata();
   std::vector<float> values = {
@@ -264,6 +289,49 @@ TEST(MetadataTest, EveryRangeIsChecked) {
     EXPECT_NE(status.problem().expected, "") << "case " << i;
     EXPECT_NE(status.problem().found, "") << "case " << i;
   }
+}
+
+TEST(MetadataTest, EveryRangeOfExitsIsChecked) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto first = [](Metadata& m) -> model::Exit& { return m.tasks[1].task.exits[0]; };
+  const std::vector<Wrong> cases = {
+      {"tasks[1].exits[0].after_layer", [=](Metadata& m) { first(m).after_layer = 0; }},
+      {"tasks[1].exits[0].after_layer", [=](Metadata& m) { first(m).after_layer = 3; }},
+      {"tasks[1].exits[1].after_layer", [=](Metadata& m) { first(m).after_layer = 2; }},
+      {"tasks[0].exits[0].after_layer", [](Metadata& m) { m.spec.layers = 1; }},
+      {"tasks[1].exits[0].confidence", [=](Metadata& m) { first(m).confidence = 0.5f; }},
+      {"tasks[1].exits[0].confidence", [=](Metadata& m) { first(m).confidence = 1.0001f; }},
+      {"tasks[1].exits[0].confidence", [=](Metadata& m) { first(m).confidence = kNan; }},
+      {"tasks[0].exits[0].confidence",
+       [](Metadata& m) { m.tasks[0].task.exits[0].confidence = 0.5f; }},
+      {"tasks[1].exits[0].temperature", [=](Metadata& m) { first(m).temperature = 0; }},
+      {"tasks[1].exits[0].temperature", [=](Metadata& m) { first(m).temperature = kInfinity; }},
+      {"tasks[1].exits[0].below", [=](Metadata& m) { first(m).below = kNan; }},
+      {"tasks[1].exits[0].below", [=](Metadata& m) { first(m).below.reset(); }},
+      {"tasks[0].exits[0].below", [](Metadata& m) { m.tasks[0].task.exits[0].below = 1.0f; }},
+      {"tasks[2].exits",
+       [](Metadata& m) { m.tasks[2].task.exits = {{.after_layer = 1, .confidence = 0.9f}}; }},
+      {"tasks[2].exits",
+       [](Metadata& m) {
+         m.tasks[2].task.kind = TaskKind::regression;
+         m.tasks[2].task.normalize = false;
+         m.tasks[2].task.exits = {{.after_layer = 1, .confidence = 0.9f}};
+       }},
+  };
+  for (size_t i = 0; i < cases.size(); ++i) {
+    Metadata metadata = golden_exits_metadata();
+    cases[i].change(metadata);
+    const Status status = validate(metadata);
+    EXPECT_EQ(status.code(), StatusCode::invalid_input) << "case " << i << ", " << cases[i].field;
+    EXPECT_EQ(status.problem().where, cases[i].field) << "case " << i;
+  }
+  Metadata metadata = golden_exits_metadata();
+  metadata.tasks[1].task.labels = {"a", "b", "c", "d"};
+  metadata.tasks[1].task.exits[0].confidence = 0.2501f;
+  EXPECT_TRUE(validate(metadata).ok());
+  metadata.tasks[1].task.exits[0].confidence = 0.25f;
+  EXPECT_FALSE(validate(metadata).ok());
 }
 
 TEST(MetadataTest, EveryRangeOfInt8IsChecked) {

@@ -193,10 +193,11 @@ class Opener {
     auto metadata =
         parse_metadata(as_text(bytes().subspan(sizeof(Header), header_.metadata_bytes)));
     if (metadata.ok()) {
-      const uint32_t due = format::version_of(metadata->precision);
+      const uint32_t due = format::version_of(*metadata);
       if (header_.version != due) {
         return corrupted("header, version",
-                         fmt::format("{} for a model in {}", due, name_of(metadata->precision)),
+                         fmt::format("{} for a model in {}{}", due, name_of(metadata->precision),
+                                     due == 3 ? " with what older versions cannot say" : ""),
                          fmt::to_string(header_.version));
       }
       artifact_->metadata_ = std::move(*metadata);

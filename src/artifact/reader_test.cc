@@ -77,6 +77,7 @@ class ReaderTest : public ::testing::Test {
 TEST_F(ReaderTest, ReadsWhatWasWrittenByHand) {
   expect_golden(kGoldenPath, golden_metadata(), golden_tensors());
   expect_golden(kGoldenInt8Path, golden_int8_metadata(), golden_int8_tensors());
+  expect_golden(kGoldenExitsPath, golden_exits_metadata(), golden_tensors());
 }
 
 TEST_F(ReaderTest, TheVersionFitsThePrecision) {
@@ -90,6 +91,22 @@ TEST_F(ReaderTest, TheVersionFitsThePrecision) {
   const Status status = open(image);
   EXPECT_EQ(status.code(), StatusCode::invalid_input);
   EXPECT_THAT(status.message(), HasSubstr("expected 2 for a model in int8"));
+}
+
+TEST_F(ReaderTest, TheVersionIsTheLowestThatCanExpressTheModel) {
+  auto exits = read_file(kGoldenExitsPath);
+  ASSERT_TRUE(exits.ok());
+  Image image(std::as_bytes(std::span(*exits)));
+  EXPECT_EQ(image.get<uint32_t>(kVersionAt), 3U);
+  image.put<uint32_t>(kVersionAt, 1);
+  seal(image);
+  EXPECT_THAT(open(image).message(), HasSubstr("expected 3 for a model in bf16"));
+
+  Image older = this->image();
+  older.put<uint32_t>(kVersionAt, 3);
+  seal(older);
+  EXPECT_EQ(open(older).code(), StatusCode::invalid_input);
+  EXPECT_THAT(open(older).message(), HasSubstr("expected 1 for a model in bf16"));
 }
 
 TEST_F(ReaderTest, TheFingerprintIsTheHeadersChecksum) {
@@ -197,13 +214,13 @@ TEST_F(ReaderTest, MemoryMustBeAligned) {
 
 TEST_F(ReaderTest, ANewerVersionIsNoDamage) {
   Image image = this->image();
-  image.put<uint32_t>(kVersionAt, 3);
+  image.put<uint32_t>(kVersionAt, 4);
   seal(image);
   const Status status = open(image);
   EXPECT_EQ(status.code(), StatusCode::unsupported);
   EXPECT_THAT(status.message(),
-              ::testing::AllOf(HasSubstr("newer tilewise"), HasSubstr("version 3"),
-                               HasSubstr("version up to 2")));
+              ::testing::AllOf(HasSubstr("newer tilewise"), HasSubstr("version 4"),
+                               HasSubstr("version up to 3")));
   // Truncated before its data begin, it still cannot be told to be whole.
   EXPECT_THAT(open(image, 100).message(), HasSubstr("truncated"));
 }

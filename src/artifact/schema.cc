@@ -97,6 +97,9 @@ class SpecList {
     if (entry.task.outputs() > 0) {
       linear(head_tensor(task, "output"), DataType::f32, entry.task.outputs(), spec.hidden);
     }
+    for (const model::Exit& exit : entry.task.exits) {
+      linear(exit_tensor(task, exit.after_layer), DataType::f32, entry.task.outputs(), spec.hidden);
+    }
   }
 
   std::vector<TensorSpec> take() { return std::move(specs_); }

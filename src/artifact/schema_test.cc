@@ -53,6 +53,23 @@ TEST(SchemaTest, Int8LayersHaveTheTensorsOfTheFormat) {
   expect("layers.0.ffn_down.weight", DataType::s8, Layout::panels, {4, 8});
 }
 
+TEST(SchemaTest, ExitsFollowTheirTasksOutput) {
+  const auto specs = tensor_specs(golden_exits_metadata());
+  EXPECT_THAT(names_of(specs, "heads.duplicate."),
+              ElementsAre("heads.duplicate.dense.weight", "heads.duplicate.dense.bias",
+                          "heads.duplicate.output.weight", "heads.duplicate.output.bias",
+                          "heads.duplicate.exit2.weight", "heads.duplicate.exit2.bias"));
+  EXPECT_THAT(names_of(specs, "heads.intent."),
+              ElementsAre("heads.intent.output.weight", "heads.intent.output.bias",
+                          "heads.intent.exit1.weight", "heads.intent.exit1.bias",
+                          "heads.intent.exit2.weight", "heads.intent.exit2.bias"));
+  const TensorSpec& weight = find(specs, "heads.intent.exit1.weight");
+  EXPECT_EQ(weight.type, DataType::f32);
+  EXPECT_EQ(weight.layout, Layout::panels);
+  EXPECT_EQ(weight.shape, (std::vector<int64_t>{2, 4}));
+  EXPECT_EQ(find(specs, "heads.intent.exit2.bias").shape, (std::vector<int64_t>{32}));
+}
+
 TEST(SchemaTest, LinearLayersInTheOrderOfTheFile) {
   Metadata metadata = golden_int8_metadata();
   metadata.spec.layers = 2;

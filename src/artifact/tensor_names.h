@@ -14,4 +14,9 @@ inline std::string head_tensor(const std::string& task, const char* part) {
   return "heads." + task + "." + part;
 }
 
+/// An exit's weights: this and ".weight", ".bias".
+inline std::string exit_tensor(const std::string& task, int after_layer) {
+  return "heads." + task + ".exit" + std::to_string(after_layer);
+}
+
 }  // namespace tilewise::artifact

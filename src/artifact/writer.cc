@@ -111,7 +111,7 @@ namespace {
 
 Result<std::vector<std::byte>> checked_front(const Metadata& metadata,
                                              std::span<const OutputTensor> tensors) {
-  const uint32_t version = format::version_of(metadata.precision);
+  const uint32_t version = format::version_of(metadata);
   TILEWISE_RETURN_IF_ERROR(validate(metadata));
   TILEWISE_RETURN_IF_ERROR(check_tensors(tensors, version));
   const std::string json = to_json(metadata);

@@ -54,6 +54,11 @@ TEST_F(WriterTest, Int8AsItWasMadeByHand) {
   EXPECT_TRUE(bytes_of(path()) == bytes_of(kGoldenInt8Path));
 }
 
+TEST_F(WriterTest, ExitsAsTheyWereMadeByHand) {
+  ASSERT_TRUE(write(path(), golden_exits_metadata(), golden_tensors()).ok());
+  EXPECT_TRUE(bytes_of(path()) == bytes_of(kGoldenExitsPath));
+}
+
 TEST_F(WriterTest, TheSameBytesInMemory) {
   const auto compare = [&](const Metadata& metadata, const std::vector<OutputTensor>& tensors,
                            const std::string& golden) {

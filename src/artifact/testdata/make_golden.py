@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes golden_v1.bin and golden_v2.bin by hand from FORMAT.md, for the tests of reader and writer: neither had a part in it.
+"""Writes golden_v1.bin to golden_v3.bin by hand from FORMAT.md, for the tests of reader and writer: neither had a part in it.
 
     make_golden.py            writes them beside itself
     make_golden.py --check    fails if what lies there is something else
@@ -41,6 +41,13 @@ LINEARS = (
     '{"task":"vector","rows":1,"sha256":null,"error":0}],'
 )
 METADATA_V2 = METADATA_V1.replace('"precision":"bf16"', '"precision":"int8"').replace('"provenance"', LINEARS + '"provenance"')
+METADATA_V3 = (
+    METADATA_V1.replace('"layers":1', '"layers":3')
+    .replace('"dense":"tanh"}', '"dense":"tanh","exits":[{"after_layer":2,"confidence":0.975,"temperature":0.8,"below":null}]}')
+    .replace('"normalize":false,"dense":null}', '"normalize":false,"dense":null,"exits":[{"after_layer":1,"confidence":0.9,"temperature":1,"below":9.25},'
+             '{"after_layer":2,"confidence":1,"temperature":1.3,"below":-0.5}]}')
+    .replace('"normalize":true,"dense":null}', '"normalize":true,"dense":null,"exits":[]}')
+)
 
 F32, BF16, BYTES, S8, S32 = 1, 2, 3, 4, 5
 ROWS, PANELS = 1, 2
@@ -96,7 +103,7 @@ def artifact(version, metadata, tensors):
 
 
 def main():
-    for version, metadata, tensors in ((1, METADATA_V1, TENSORS_V1), (2, METADATA_V2, TENSORS_V2)):
+    for version, metadata, tensors in ((1, METADATA_V1, TENSORS_V1), (2, METADATA_V2, TENSORS_V2), (3, METADATA_V3, TENSORS_V1)):
         path, written = HERE / f"golden_v{version}.bin", artifact(version, metadata, tensors)
         if "--check" not in sys.argv:
             path.write_bytes(written)
