@@ -110,6 +110,7 @@ void append_csv_header(std::span<const model::Task* const> tasks, const OutputOp
     TaskHeader header(tasks.size() > 1 ? task->name + "." : "", line);
     append_answer_header(*task, top, header);
     if (has_logits(*task, options)) header.add("logits");
+    if (!task->exits.empty()) header.add("depth");
     header.add("truncated");
   }
   line.end_line();
@@ -127,6 +128,7 @@ void append_csv_answers(const std::string& row_id, std::span<const model::Task* 
       append_floats(predictions[t].logits, logits);
       line.cell(logits);
     }
+    if (!tasks[t]->exits.empty()) line.float_cell(predictions[t].depth);
     line.flag_cell(predictions[t].truncated);
   }
   line.end_line();

@@ -115,6 +115,18 @@ TEST(ResultWriter, ListsStandAsTheyDoInJsonLines) {
             "id,value,truncated\n\"x,1\",,false\n");
 }
 
+TEST(ResultWriter, TheDepthIsAColumnWhereATaskHasExits) {
+  Task duplicate = kBinary;
+  duplicate.exits = {{.after_layer = 2, .confidence = 0.9f}};
+  EXPECT_EQ(written({duplicate}, {Prediction{.logits = {2.5f}, .score = 0.93f, .depth = 2}},
+                    {.logits = true}),
+            "id,score,label,logits,depth,truncated\n\"x,1\",0.93,,[2.5],2,false\n");
+  EXPECT_EQ(written({kIntent, duplicate},
+                    {Prediction{.labels = {{0, 1.f}}}, Prediction{.score = 0.5f, .depth = 4.5f}}),
+            "id,intent.label,intent.score,intent.truncated,duplicate.score,duplicate.label,"
+            "duplicate.depth,duplicate.truncated\n\"x,1\",refund,1,false,0.5,,4.5,false\n");
+}
+
 TEST(ResultWriter, SeveralTasksPutTheirNamesBeforeTheColumns) {
   const Task odd = make_task("a,b", TaskKind::regression);
   EXPECT_EQ(written({kBinary, odd}, {Prediction{.score = 0.5f}, Prediction{.value = 2.f}}),

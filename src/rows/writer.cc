@@ -48,6 +48,10 @@ void append_members(const model::Task& task, const model::Prediction& prediction
     out += ",\"logits\":";
     append_floats(prediction.logits, out);
   }
+  if (!task.exits.empty()) {
+    out += ",\"depth\":";
+    append_float(prediction.depth, out);
+  }
   if (prediction.truncated) out += ",\"truncated\":true";
 }
 

@@ -33,7 +33,8 @@ void append_prediction(const std::string& row_id, std::span<const model::Task* c
 /// it;
 /// - multilabel: labels, and embedding: embedding, each the array of the JSON lines; regression:
 ///   value;
-/// - logits, an array of JSON, where asked for; truncated. true or false stand in both flags.
+/// - logits, an array of JSON, where asked for; depth where the task has exits; truncated. true or
+///   false stand in both flags.
 class ResultWriter {
  public:
   /// `top`: labels of a multiclass answer, 0: all; as in engine::PredictOptions. The tasks must

@@ -84,6 +84,23 @@ TEST(Writer, SeveralTasksStandUnderTheirNames) {
             "\"intent\":{\"labels\":[{\"label\":\"other\",\"score\":1}]}}\n");
 }
 
+TEST(Writer, TheDepthIsSaidWhereATaskHasExits) {
+  Task intent = kMulticlass;
+  intent.exits = {{.after_layer = 2, .confidence = 0.9f}};
+  const Prediction early{.logits = {1.5f}, .labels = {{0, 0.5f}}, .truncated = true, .depth = 2};
+  EXPECT_EQ(line("1", {intent}, {early}, {.logits = true}),
+            "{\"id\":1,\"labels\":[{\"label\":\"refund\",\"score\":0.5}],\"logits\":[1.5],"
+            "\"depth\":2,\"truncated\":true}\n");
+  // The mean of two orders; the other task has no exits, so whatever its prediction holds is none.
+  Task duplicate = kBinary;
+  duplicate.exits = intent.exits;
+  EXPECT_EQ(line("1", {duplicate, kMulticlass},
+                 {Prediction{.score = 0.5f, .depth = 4.5f},
+                  Prediction{.labels = {{2, 1.f}}, .depth = 3}}),
+            "{\"id\":1,\"duplicate\":{\"score\":0.5,\"label\":null,\"depth\":4.5},"
+            "\"intent\":{\"labels\":[{\"label\":\"other\",\"score\":1}]}}\n");
+}
+
 TEST(Writer, RowsAreWrittenAsTheyAreRead) {
   const std::string lines[] = {
       "{\"id\":7,\"text\":\"a\\nb\"}\n", "{\"id\":\"x\",\"left\":\"l\",\"right\":{}}\n",
