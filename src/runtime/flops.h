@@ -34,7 +34,9 @@ struct Flops {
 
 /// FLOPs of one pass over sequences of these offsets (sequences + 1), in the backbone. Of an int8
 /// model: each linear layer in the precision that Metadata::linears gives it, attention in bf16.
-Flops backbone_flops(const artifact::Metadata& metadata, std::span<const int32_t> offsets);
+/// `depths`: the layers that each sequence went through, half of one counted half; empty: all.
+Flops backbone_flops(const artifact::Metadata& metadata, std::span<const int32_t> offsets,
+                     std::span<const float> depths = {});
 
 /// FLOPs of one head of `outputs` on `sequences` pooled vectors, with a dense layer before it or
 /// not. Heads run in fp32.

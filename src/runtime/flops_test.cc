@@ -64,6 +64,31 @@ TEST(Flops, AttentionGrowsWithTheSquareOfEachSequenceAlone) {
   EXPECT_DOUBLE_EQ(difference, kAttention * (100 * 100 - 2 * 50 * 50));
 }
 
+TEST(Flops, OnlyLayersThatRanCount) {
+  const std::array<int32_t, 4> offsets = {0, 10, 13, 20};
+  const std::array<float, 3> depths = {6, 2, 2.5f};
+  // All six, a third of them and 5 twelfths; attention with 10, 3 and 7 tokens.
+  const double linear = kLinear * (10 + 3 / 3.0 + 7 * 5 / 12.0);
+  const double attention = kAttention * (100 + 9 / 3.0 + 49 * 5 / 12.0);
+  const Flops bf16 = backbone_flops(minilm(), offsets, depths);
+  EXPECT_NEAR(bf16.bf16 / (linear + attention), 1, 1e-12);
+
+  artifact::Metadata metadata = minilm(Precision::int8);
+  metadata.linears[3].precision = Precision::bf16;   // layers.0.ffn_down: always
+  metadata.linears[11].precision = Precision::bf16;  // layers.2.ffn_down: not, and half
+  const Flops int8 = backbone_flops(metadata, offsets, depths);
+  const double moved = 2.0 * 384 * 1536 * (20 + 10 + 7 / 2.0);
+  EXPECT_NEAR(int8.int8 / (linear - moved), 1, 1e-12);
+  EXPECT_NEAR(int8.bf16 / (attention + moved), 1, 1e-12);
+}
+
+TEST(Flops, TheInnerLayerOfAGateIsTwiceAsWide) {
+  artifact::Metadata metadata = minilm();
+  metadata.spec.is_gated = true;
+  EXPECT_DOUBLE_EQ(backbone_flops(metadata, kOneToken).bf16,
+                   kLinear + kAttention + 6 * 2.0 * 384 * 1536);
+}
+
 TEST(Flops, HeadsCountTheirDenseLayer) {
   EXPECT_DOUBLE_EQ(head_flops(minilm().spec, 3, 150, false), 2.0 * 3 * 384 * 150);
   EXPECT_DOUBLE_EQ(head_flops(minilm().spec, 3, 150, true), 2.0 * 3 * 384 * (150 + 384));
