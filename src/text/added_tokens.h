@@ -7,7 +7,7 @@
 #include <span>
 #include <string_view>
 
-#include "text/character_table.h"
+#include "text/code_point_table.h"
 #include "text/trie.h"
 #include "text/utf8.h"
 
@@ -45,7 +45,7 @@ class AddedTokens {
   /// between, never empty, and on_token(id). The leftmost match counts, of those at one place the
   /// longest.
   template <class OnText, class OnToken>
-  void split(Stage stage, std::string_view text, const CharacterTable& characters, OnText&& on_text,
+  void split(Stage stage, std::string_view text, const CodePointTable& characters, OnText&& on_text,
              OnToken&& on_token) const {
     size_t done = 0;
     for (Found found = find(stage, text, 0); found.begin < text.size();
@@ -97,7 +97,7 @@ class AddedTokens {
   }
 
   static bool touches_word(std::string_view text, const Found& found,
-                           const CharacterTable& characters) {
+                           const CodePointTable& characters) {
     const bool before =
         found.begin > 0 && characters.is_word(decode_last(text.substr(0, found.begin)));
     const bool after =
@@ -107,7 +107,7 @@ class AddedTokens {
 
   /// White space before a match belongs to it, but for what an earlier match has taken.
   static size_t strip_left(std::string_view text, size_t begin, size_t done,
-                           const CharacterTable& characters) {
+                           const CodePointTable& characters) {
     while (begin > done) {
       size_t previous = begin - 1;
       while ((static_cast<unsigned char>(text[previous]) & 0xC0) == 0x80) --previous;
@@ -117,7 +117,7 @@ class AddedTokens {
     return std::max(begin, done);
   }
 
-  static size_t strip_right(std::string_view text, size_t end, const CharacterTable& characters) {
+  static size_t strip_right(std::string_view text, size_t end, const CodePointTable& characters) {
     while (end < text.size()) {
       const auto [code_point, length] = decode(text.data() + end);
       if (!characters.is_whitespace(code_point)) break;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <utility>
 
+#include "text/tables_block.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 
@@ -50,43 +52,14 @@ std::vector<Item> normalize(uint32_t c, const model::TokenizerSpec& spec) {
 
 class TableBuilder {
  public:
-  explicit TableBuilder(const model::TokenizerSpec& spec) : spec_(spec) {
-    parts_.blocks.reserve(CharacterTable::kBlocks);
-  }
+  explicit TableBuilder(const model::TokenizerSpec& spec) : spec_(spec) {}
 
   CharacterTableParts build() {
-    std::vector<uint32_t> block(CharacterTable::kBlockSize);
-    for (uint32_t first = 0; first < kCodePoints; first += CharacterTable::kBlockSize) {
-      if (is_uniform(first)) {
-        std::ranges::fill(block, entry(first));
-      } else {
-        for (uint32_t i = 0; i < CharacterTable::kBlockSize; ++i) block[i] = entry(first + i);
-      }
-      add(block);
-    }
-    return std::move(parts_);
+    CodePointTableParts table = build_code_point_table([this](uint32_t c) { return action(c); });
+    return {std::move(table), std::move(records_)};
   }
 
  private:
-  /// Planes 4 to 13 are unassigned, 15 and 16 are for private use. Only their last two code points
-  /// are none of it.
-  static bool is_uniform(uint32_t first) {
-    const uint32_t plane = first >> 16;
-    return plane >= 4 && plane != 14 && (first & 0xFFFF) != 0x10000 - CharacterTable::kBlockSize;
-  }
-
-  void add(const std::vector<uint32_t>& block) {
-    const auto next = static_cast<uint16_t>(parts_.entries.size() >> CharacterTable::kBlockBits);
-    const auto [it, is_new] = known_blocks_.try_emplace(block, next);
-    if (is_new) parts_.entries.insert(parts_.entries.end(), block.begin(), block.end());
-    parts_.blocks.push_back(it->second);
-  }
-
-  uint32_t entry(uint32_t c) {
-    const uint32_t flags = (is_word_character(c) ? 8u : 0u) | (is_whitespace(c) ? 16u : 0u);
-    return flags | action(c);
-  }
-
   /// Kind and, for a replaced character, the offset of its record.
   uint32_t action(uint32_t c) {
     if (spec_.strip_accents && c >= kHangulFirst && c <= kHangulLast)
@@ -116,15 +89,14 @@ class TableBuilder {
       record.push_back(static_cast<char>(bytes.size()));
       record += bytes;
     }
-    const auto next = static_cast<uint32_t>(parts_.records.size());
+    const auto next = static_cast<uint32_t>(records_.size());
     const auto [it, is_new] = known_records_.try_emplace(record, next);
-    if (is_new) parts_.records.insert(parts_.records.end(), record.begin(), record.end());
+    if (is_new) records_.insert(records_.end(), record.begin(), record.end());
     return it->second;
   }
 
   const model::TokenizerSpec& spec_;
-  CharacterTableParts parts_;
-  std::map<std::vector<uint32_t>, uint16_t> known_blocks_;
+  std::vector<uint8_t> records_;
   std::map<std::string, uint32_t> known_records_;
 };
 
@@ -147,14 +119,6 @@ bool is_record(std::span<const uint8_t> records, size_t offset) {
   return true;
 }
 
-Status broken(std::string what, std::string found) {
-  return invalid_input({.what = std::move(what),
-                        .where = "tokenizer tables",
-                        .expected = {},
-                        .found = std::move(found),
-                        .remedy = "compile the model again"});
-}
-
 }  // namespace
 
 bool vanishes(std::string_view text, const model::TokenizerSpec& spec) {
@@ -172,22 +136,15 @@ CharacterTableParts build_character_table(const model::TokenizerSpec& spec) {
 }
 
 Status CharacterTable::validate() const {
-  const size_t block_count = entries_.size() >> kBlockBits;
-  if (entries_.size() % kBlockSize != 0) {
-    return broken("The character table is not made of whole blocks",
-                  std::to_string(entries_.size()) + " entries");
-  }
-  for (uint32_t i = 0; i < kBlocks; ++i) {
-    if (blocks_[i] >= block_count) {
-      return broken("The character table names a block that it does not have",
-                    "block " + std::to_string(blocks_[i]) + " of " + std::to_string(block_count));
+  TILEWISE_RETURN_IF_ERROR(CodePointTable::validate());
+  for (const uint32_t e : entries()) {
+    if ((e & 7) >= kCharacterKinds) {
+      return broken_tables("The character table has an unknown kind", {}, {});
     }
-  }
-  for (const uint32_t e : entries_) {
-    if ((e & 7) >= kCharacterKinds) return broken("The character table has an unknown kind", {});
     if (kind(e) == CharacterKind::replaced && !is_record(records_, e >> 5)) {
-      return broken("The character table has a broken replacement",
-                    "offset " + std::to_string(e >> 5) + " of " + std::to_string(records_.size()));
+      return broken_tables(
+          "The character table has a broken replacement", {},
+          "offset " + std::to_string(e >> 5) + " of " + std::to_string(records_.size()));
     }
   }
   return {};

@@ -1,5 +1,4 @@
-// What BERT's normaliser makes of each code point, as a two-level table that is used where it lies.
-// See TABLES.md.
+// What BERT's normaliser makes of each code point. See TABLES.md.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +9,7 @@
 
 #include "base/status.h"
 #include "model/tokenizer_spec.h"
+#include "text/code_point_table.h"
 
 namespace tilewise::text {
 
@@ -34,28 +34,18 @@ struct ReplacementItem {
   const char* bytes;
 };
 
-class CharacterTable {
+class CharacterTable : public CodePointTable {
  public:
-  static constexpr uint32_t kBlockBits = 7;
-  static constexpr uint32_t kBlockSize = 1u << kBlockBits;
-  static constexpr uint32_t kBlocks = 0x110000 >> kBlockBits;
-
   CharacterTable() = default;
   CharacterTable(std::span<const uint16_t> blocks, std::span<const uint32_t> entries,
                  std::span<const uint8_t> records)
-      : blocks_(blocks.data()), entries_(entries), records_(records) {}
+      : CodePointTable(blocks, entries), records_(records) {}
 
   /// Whether every code point leads to an entry and every record lies within `records` and is
-  /// UTF-8. `blocks` must have kBlocks elements.
+  /// UTF-8. Errors: invalid_input.
   Status validate() const;
 
-  uint32_t entry(uint32_t code_point) const {
-    return entries_.data()[size_t{blocks_[code_point >> kBlockBits]} << kBlockBits |
-                           (code_point & (kBlockSize - 1))];
-  }
   static CharacterKind kind(uint32_t entry) { return static_cast<CharacterKind>(entry & 7); }
-  bool is_word(uint32_t code_point) const { return (entry(code_point) & 8) != 0; }
-  bool is_whitespace(uint32_t code_point) const { return (entry(code_point) & 16) != 0; }
 
   /// Calls visit(ReplacementItem) for each character that takes the place of a replaced one.
   template <class Visit>
@@ -70,15 +60,11 @@ class CharacterTable {
   }
 
  private:
-  const uint16_t* blocks_ = nullptr;
-  std::span<const uint32_t> entries_;
   std::span<const uint8_t> records_;
 };
 
 /// The three parts of a table, before they are laid out.
-struct CharacterTableParts {
-  std::vector<uint16_t> blocks;   ///< kBlocks
-  std::vector<uint32_t> entries;  ///< distinct blocks of kBlockSize
+struct CharacterTableParts : CodePointTableParts {
   std::vector<uint8_t> records;
 };
 

@@ -142,16 +142,16 @@ Status InputEncoder::append_text(const model::Task& task, const Side& text, Pack
 Status InputEncoder::append_pair(const model::Task& task, const Side& left, const Side& right,
                                  PackedTokens& out, const EncodeOptions& options) {
   if (task.input != model::InputKind::pair) return wrong_shape("one text", "a pair");
-  constexpr int64_t kSpecial = 3;
+  const int64_t special = 2 + tokenizer_.pair_separators();
   TILEWISE_ASSIGN_OR_RETURN(const Kept kept,
-                            fit(task, left.tokens, right.tokens, kSpecial, options.overlong));
+                            fit(task, left.tokens, right.tokens, special, options.overlong));
   if (!options.both_orders) {
     append_sequence(left, &right, kept, options.overlong, out);
     return {};
   }
   // Both fit before either is appended: a failure appends nothing.
   TILEWISE_ASSIGN_OR_RETURN(const Kept reverse,
-                            fit(task, right.tokens, left.tokens, kSpecial, options.overlong));
+                            fit(task, right.tokens, left.tokens, special, options.overlong));
   append_sequence(left, &right, kept, options.overlong, out);
   append_sequence(right, &left, reverse, options.overlong, out);
   return {};
@@ -162,15 +162,17 @@ void InputEncoder::append_sequence(const Side& left, const Side* right, const Ke
   const auto append_kept = [&](const Side& side, int64_t count) {
     const auto begin = overlong == Overlong::cut_left ? side.ids.end() - count : side.ids.begin();
     out.ids.insert(out.ids.end(), begin, begin + count);
-    out.ids.push_back(tokenizer_.sep_id());
   };
   out.ids.push_back(tokenizer_.cls_id());
   append_kept(left, kept.left);
+  const int32_t separators = right != nullptr ? tokenizer_.pair_separators() : 1;
+  out.ids.insert(out.ids.end(), static_cast<size_t>(separators), tokenizer_.sep_id());
   out.types.resize(out.ids.size(), 0);
   bool truncated = kept.left < left.tokens;
   if (right != nullptr) {
     append_kept(*right, kept.right);
-    out.types.resize(out.ids.size(), 1);
+    out.ids.push_back(tokenizer_.sep_id());
+    out.types.resize(out.ids.size(), tokenizer_.second_type());
     truncated |= kept.right < right->tokens;
   }
   out.offsets.push_back(static_cast<int32_t>(out.ids.size()));

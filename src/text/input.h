@@ -19,7 +19,7 @@ namespace tilewise::text {
 /// stops allocating.
 struct PackedTokens {
   std::vector<int32_t> ids;
-  std::vector<int32_t> types;          ///< token type of each id: 0, or 1 for the second of a pair
+  std::vector<int32_t> types;          ///< of each id: 0, or Tokenizer::second_type() in a pair
   std::vector<int32_t> offsets = {0};  ///< sequences + 1
   std::vector<bool> truncated;         ///< one a sequence
 
@@ -68,7 +68,8 @@ struct EncodeOptions {
   bool both_orders = false;  ///< a pair becomes two sequences: left before right, then the reverse
 };
 
-/// Builds [CLS] text [SEP] or [CLS] left [SEP] right [SEP] and appends it. One InputEncoder a
+/// Builds [CLS] text [SEP] or [CLS] left [SEP] right [SEP], with as many separators between the two
+/// as the tokenizer says, and appends it. One InputEncoder a
 /// thread (it owns scratch memory); the tokenizer is shared.
 class InputEncoder {
  public:

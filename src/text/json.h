@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <simdjson.h>
 
@@ -40,6 +41,25 @@ class JsonObject {
   Result<JsonObject> object(std::string_view name) const {
     TILEWISE_ASSIGN_OR_RETURN(const auto value, get<simdjson::dom::object>(name, "an object"));
     return JsonObject(value, place(name));
+  }
+
+  /// A list of objects, each with its place.
+  Result<std::vector<JsonObject>> objects(std::string_view name) const {
+    TILEWISE_ASSIGN_OR_RETURN(const auto elements, array(name));
+    std::vector<JsonObject> out;
+    for (const simdjson::dom::element element : elements) {
+      const std::string where = place(name) + "[" + std::to_string(out.size()) + "]";
+      simdjson::dom::object object;
+      if (element.get(object) != simdjson::SUCCESS) {
+        return invalid_input({.what = "An element of a list has the wrong type",
+                              .where = where,
+                              .expected = "an object",
+                              .found = shown(element),
+                              .remedy = {}});
+      }
+      out.emplace_back(object, where);
+    }
+    return out;
   }
 
   /// The same with a default for a field that is missing or null.

@@ -2,7 +2,7 @@
 """Writes unicode_differences.h: where Hugging Face `tokenizers` and utf8proc disagree about a character.
 
 `tokenizers` takes its categories from a crate of Unicode 8, its lower-casing from Rust's standard library and its word
-characters from a regular-expression crate, each of another Unicode version. This script asks the installed `tokenizers`
+characters, letters and numbers from regular-expression libraries, each of another Unicode version. This script asks the installed `tokenizers`
 about every code point and writes down the differences to the installed utf8proc, as ranges.
 
     python make_unicode_differences.py | clang-format > unicode_differences.h
@@ -19,7 +19,7 @@ utf8proc.utf8proc_unicode_version.restype = ctypes.c_char_p
 utf8proc.utf8proc_get_property.restype = ctypes.POINTER(ctypes.c_uint16)
 CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 CATEGORY = {c: utf8proc.utf8proc_category(c) for c in CODE_POINTS}
-LETTERS, MARKS = range(1, 6), range(6, 9)
+LETTERS, MARKS, NUMBERS = range(1, 6), range(6, 9), range(9, 12)
 NON_SPACING, DIGIT, LETTER_NUMBER, CONNECTOR = 6, 9, 10, 12
 PUNCTUATION, CONTROL = range(12, 19), range(26, 30)
 
@@ -87,6 +87,24 @@ def single_word_matcher():
                   "continuing_subword_prefix": "##", "max_input_chars_per_word": 100}}))
 
 
+def letters_and_numbers():
+    """Of the expression that byte BPE cuts words with: what makes one word with a letter, and with a digit."""
+    split = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    joins = lambda other: {c for c in CODE_POINTS if len(split.pre_tokenize_str(other + chr(c))) == 1}
+    return joins("x"), joins("1")
+
+
+def check_composition(whole, starters):
+    """Form C follows from what is known of accent stripping: the same crate does both."""
+    nfd, nfc = normalizers.NFD(), normalizers.NFC()
+    assert whole == {c for c in CODE_POINTS if nfd.normalize_str(chr(c)) != "".join(map(chr, decomposition(c)))}
+    assert starters == {c for c in CODE_POINTS
+                        if combining_class(c) and decomposition(c) == [c] and is_starter(nfd, c)}
+    for c in CODE_POINTS:
+        apart = "".join(map(chr, decomposition(c)))
+        assert c in whole or nfc.normalize_str(apart) == nfc.normalize_str(chr(c)), f"U+{c:04X}"
+
+
 def main():
     clean, strip, lower = bert(clean_text=True), bert(strip_accents=True), bert(lowercase=True)
     split, single_word = pre_tokenizers.BertPreTokenizer(), single_word_matcher()
@@ -122,6 +140,11 @@ def main():
         elif kept == chr(c) and combining_class(c) and is_starter(strip, c):
             starters.add(c)
 
+    check_composition(whole, starters)
+    letters, numbers = letters_and_numbers()
+    their_letters, their_numbers = of(*LETTERS), of(*NUMBERS)
+    assert their_letters <= letters and their_numbers <= numbers, "no table is written for the other direction"
+
     print("// Written by make_unicode_differences.py: do not edit.")
     print(f"// tokenizers {tokenizers.__version__} against Unicode {utf8proc.utf8proc_unicode_version().decode()}.")
     print("#pragma once\n\n#include <cstdint>\n\nnamespace tilewise::text {\n")
@@ -134,6 +157,8 @@ def main():
     print_ranges("kNotPunctuation", "Categories P* that do not split words.", their_punctuation - punctuation)
     print_ranges("kAlsoPunctuation", "Not categories P*, but split words.", punctuation - their_punctuation)
     print_ranges("kAlsoWord", "Word characters besides the categories L*, M*, Nd, Nl, Pc.", words - their_words)
+    print_ranges("kAlsoLetter", "Letters besides the categories L*.", letters - their_letters)
+    print_ranges("kAlsoNumber", "Numbers besides the categories N*.", numbers - their_numbers)
     print("\n/// The lower case of first is `lower`, of first + 1 `lower` + 1 and so on; `then` follows it, 0: nothing.")
     print("struct LowerCaseRange {\n  uint32_t first;\n  uint32_t last;  ///< inclusive\n  uint32_t lower;\n  uint32_t then;\n};")
     print("\n/// Lower case where it is not utf8proc's simple mapping.\ninline constexpr LowerCaseRange kLowerCase[] = {")

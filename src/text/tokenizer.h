@@ -1,4 +1,4 @@
-// Text to token ids: BERT normalisation and WordPiece, identical to Hugging Face `tokenizers`.
+// Text to token ids, identical to Hugging Face `tokenizers`.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ namespace tilewise::text {
 /// Reads the tokenizer of a Hugging Face folder: tokenizer.json, or else vocab.txt with
 /// tokenizer_config.json (where there is one). Padding and truncation that the file asks for are
 /// ignored: tasks say what they need. Errors: not_found (neither file), invalid_input (broken
-/// file), unsupported (a normalizer, pre-tokenizer or model that is not BERT's WordPiece, named).
+/// file), unsupported (a part of the tokenizer that is not known here, named).
 Result<model::TokenizerSpec> read_tokenizer(const std::string& folder);
 
 /// The same from the contents of a tokenizer.json; `where` names the file in errors.
@@ -44,6 +44,10 @@ class Tokenizer {
   int32_t cls_id() const;
   int32_t sep_id() const;
   int32_t pad_id() const;
+  /// How many separators stand between the two texts of a pair.
+  int32_t pair_separators() const;
+  /// The token type of the second text of a pair and of the separator after it; all else is 0.
+  int32_t second_type() const;
   int32_t vocabulary_size() const;
   /// The token of an id; empty for an id that has none.
   std::string_view token(int32_t id) const;

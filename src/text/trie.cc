@@ -6,6 +6,8 @@
 #include <map>
 #include <utility>
 
+#include "text/tables_block.h"
+
 namespace tilewise::text {
 namespace {
 
@@ -144,11 +146,7 @@ class TrieBuilder {
 };
 
 Status broken(std::string found) {
-  return invalid_input({.what = "The vocabulary's search tree is broken",
-                        .where = "tokenizer tables",
-                        .expected = {},
-                        .found = std::move(found),
-                        .remedy = "compile the model again"});
+  return broken_tables("The vocabulary's search tree is broken", {}, std::move(found));
 }
 
 }  // namespace

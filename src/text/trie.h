@@ -60,6 +60,42 @@ class Trie {
     return match;
   }
 
+  /// The shortest such key.
+  template <class Fold>
+  Match shortest(uint32_t root, const char* begin, const char* end, Fold&& fold) const {
+    Match match;
+    for_each_prefix(root, begin, end, fold, [&match](uint32_t value, size_t length) {
+      match = {value, length};
+      return false;
+    });
+    return match;
+  }
+
+  /// Calls visit(value, length) for each such key, the shortest first, until it returns false.
+  template <class Fold, class Visit>
+  void for_each_prefix(uint32_t root, const char* begin, const char* end, Fold&& fold,
+                       Visit&& visit) const {
+    const TrieUnit* const units = units_.data();
+    uint32_t children = units[root].children;
+    for (const char* p = begin; p != end; ++p) {
+      const uint32_t byte = fold(static_cast<unsigned char>(*p));
+      const TrieUnit unit = units[children ^ byte];
+      if (unit.label() != byte) return;
+      if (const uint32_t value = unit.label_and_value >> 8; value != 0) {
+        if (!visit(value - 1, static_cast<size_t>(p - begin) + 1)) return;
+      }
+      children = unit.children;
+    }
+  }
+
+  /// Calls visit(value) for each key, in no order.
+  template <class Visit>
+  void for_each_value(Visit&& visit) const {
+    for (const TrieUnit& unit : units_) {
+      if (const uint32_t value = unit.label_and_value >> 8; value != 0) visit(value - 1);
+    }
+  }
+
   /// Whether any key under `root` begins with `byte`.
   bool begins(uint32_t root, uint8_t byte) const {
     return byte != kUnusedLabel && units_[units_[root].children ^ byte].label() == byte;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include <utf8proc.h>
 
@@ -27,6 +28,20 @@ bool listed(std::span<const CodePointRange> ranges, uint32_t c) {
 bool is_ascii_symbol(uint32_t c) {
   return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') ||
          (c >= '{' && c <= '~');
+}
+
+/// No character from here on has a canonical decomposition.
+constexpr uint32_t kPastDecompositions = 0x30000;
+
+bool is_hangul(uint32_t c) { return c >= 0xAC00 && c <= 0xD7A3; }
+
+/// The one character that decomposed ones are put together to; 0 where there is none.
+uint32_t composed(std::vector<uint32_t> parts) {
+  const auto count =
+      utf8proc_normalize_utf32(reinterpret_cast<utf8proc_int32_t*>(parts.data()),
+                               static_cast<utf8proc_ssize_t>(parts.size()),
+                               static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+  return count == 1 ? parts[0] : 0;
 }
 
 }  // namespace
@@ -68,6 +83,16 @@ bool is_word_character(uint32_t c) {
          kind == UTF8PROC_CATEGORY_PC || listed(kAlsoWord, c);
 }
 
+bool is_letter(uint32_t c) {
+  const auto kind = category(c);
+  return (kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_LO) || listed(kAlsoLetter, c);
+}
+
+bool is_number(uint32_t c) {
+  const auto kind = category(c);
+  return (kind >= UTF8PROC_CATEGORY_ND && kind <= UTF8PROC_CATEGORY_NO) || listed(kAlsoNumber, c);
+}
+
 uint8_t combining_class(uint32_t c) {
   if (listed(kStarter, c)) return 0;
   return static_cast<uint8_t>(
@@ -81,6 +106,19 @@ std::vector<uint32_t> decompose(uint32_t c) {
                                              UTF8PROC_DECOMPOSE, nullptr);
   if (count <= 0 || count > 16) return {c};
   return {parts, parts + count};
+}
+
+std::vector<Composition> compositions() {
+  std::vector<Composition> found;
+  for (uint32_t c = 0; c < kPastDecompositions; ++c) {
+    const std::vector<uint32_t> parts = decompose(c);
+    if (parts.size() < 2 || is_hangul(c) || composed(parts) != c) continue;
+    const uint32_t first = composed({parts.begin(), parts.end() - 1});
+    found.push_back({first, parts.back(), c});
+  }
+  std::ranges::sort(found, {},
+                    [](const Composition& item) { return std::pair(item.first, item.second); });
+  return found;
 }
 
 std::vector<uint32_t> lower_case(uint32_t c) {

@@ -23,10 +23,23 @@ bool is_nonspacing_mark(uint32_t code_point);
 /// \w of a regular expression: what touches a "single word" from outside.
 bool is_word_character(uint32_t code_point);
 
+/// \p{L} and \p{N} of the expression that byte BPE cuts words with.
+bool is_letter(uint32_t code_point);
+bool is_number(uint32_t code_point);
+
 /// Canonical combining class; 0 for a starter.
 uint8_t combining_class(uint32_t code_point);
 /// Full canonical decomposition (NFD), the character itself where it has none.
 std::vector<uint32_t> decompose(uint32_t code_point);
+/// Two characters and the one that takes their place.
+struct Composition {
+  uint32_t first;
+  uint32_t second;
+  uint32_t composed;
+};
+/// All pairs that canonical composition puts together (Unicode 15, 3.11), but for Hangul;
+/// ascending.
+std::vector<Composition> compositions();
 /// Full lower-casing without regard to the neighbours.
 std::vector<uint32_t> lower_case(uint32_t code_point);
 

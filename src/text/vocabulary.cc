@@ -96,7 +96,8 @@ Status check_added_tokens(const model::TokenizerSpec& spec, const Vocabulary& vo
                             .remedy = "number the vocabulary without holes"});
     }
     next_id = std::max<int64_t>(next_id, token.id + 1);
-    if (token.normalized && vanishes(token.content, spec)) {
+    const bool is_bert = spec.model == model::TokenizerModel::wordpiece;
+    if (is_bert && token.normalized && vanishes(token.content, spec)) {
       return unsupported({.what = "An added token vanishes when it is normalised",
                           .where = place,
                           .expected = "at least one character that the normalizer keeps",
@@ -113,6 +114,19 @@ std::optional<int32_t> find_token(const model::TokenizerSpec& spec, const Vocabu
   const auto it = std::ranges::find(spec.added_tokens, token, &model::AddedToken::content);
   if (it == spec.added_tokens.end()) return std::nullopt;
   return it->id;
+}
+
+std::optional<int32_t> find_any(const model::TokenizerSpec& spec, const Vocabulary& vocabulary,
+                                std::initializer_list<std::string_view> tokens) {
+  for (const std::string_view token : tokens) {
+    if (const auto id = find_token(spec, vocabulary, token)) return id;
+  }
+  return std::nullopt;
+}
+
+void name_unknown(const Vocabulary& vocabulary, model::TokenizerSpec& spec) {
+  spec.unknown_id = find_any(spec, vocabulary, {"<unk>", "[UNK]"}).value_or(spec.cls_id);
+  if (spec.unknown_byte_id >= 0) spec.unknown_id = spec.unknown_byte_id;
 }
 
 }  // namespace tilewise::text

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -54,5 +55,13 @@ Status check_added_tokens(const model::TokenizerSpec& spec, const Vocabulary& vo
 /// The id of a token of the vocabulary or of an added token.
 std::optional<int32_t> find_token(const model::TokenizerSpec& spec, const Vocabulary& vocabulary,
                                   std::string_view token);
+
+/// The first of several that is there.
+std::optional<int32_t> find_any(const model::TokenizerSpec& spec, const Vocabulary& vocabulary,
+                                std::initializer_list<std::string_view> tokens);
+
+/// Byte BPE knows every text. Its unknown token, where it has one, is a special token like others;
+/// where it has none, the first of a sequence stands in for it.
+void name_unknown(const Vocabulary& vocabulary, model::TokenizerSpec& spec);
 
 }  // namespace tilewise::text
