@@ -165,10 +165,14 @@ std::vector<model::LoraUpdate> read_adapter(const Family& family, const model::E
         if (is_target(settings, module)) report_missing(module, tensors);
         continue;
       }
+      const bool is_fused = family.has_fused_qkv() && is_fused_part(role);
       const auto [outputs, inputs] = linear_shape(spec, role);
-      updates.push_back({layer, role, settings.scale,
-                         tensors.tensor(names->a, {settings.rank, inputs}),
-                         tensors.tensor(names->b, {outputs, settings.rank})});
+      const int64_t parts = is_fused ? kFusedParts : 1;
+      model::LoraUpdate update{layer, role, settings.scale,
+                               tensors.tensor(names->a, {settings.rank, inputs}),
+                               tensors.tensor(names->b, {parts * outputs, settings.rank})};
+      if (is_fused) update.b = fused_part(update.b, role);
+      updates.push_back(std::move(update));
     }
   }
   check_rest(family, uses_classifier, namer, tensors, report);

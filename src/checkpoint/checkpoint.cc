@@ -83,7 +83,7 @@ class Reading {
   void check_backbone_hash(const TasksFile& file);
   void read_default_task();
   void read_weights();
-  void read_classifier_heads(TensorReader& tensors);
+  void read_classifier_heads(const JsonObject& config, TensorReader& tensors);
   void read_file_heads();
   bool labels_fit(const model::Task& task, const std::string& weight, TensorReader& tensors);
   void read_adapter();
@@ -149,10 +149,11 @@ void Reading::read_spec(const JsonObject& config) {
                   : family       ? std::string(family->encoder_architectures().front())
                                  : type;
   if (!family || !family->has_architecture(architecture_)) {
+    const std::string_view reason = reason_against(type);
     return report_.problem(
         kArchitecture,
-        unsupported({"The architecture is not supported", config.where("architectures"),
-                     supported_architectures(),
+        unsupported({reason.empty() ? "The architecture is not supported" : std::string(reason),
+                     config.where("architectures"), supported_architectures(),
                      architecture_ + " (model_type " + config.text_of("model_type") + ")", ""}));
   }
   const int before = report_.problems();
@@ -186,6 +187,10 @@ void Reading::read_task_file() {
   if (!file.ok()) return report_.problem(kTasks, file.status());
   checkpoint_head_ = is_classifier() && !folder_.has(kHeads);
   TasksContext context{model_.spec, longest_sequence(backbone_, model_.spec), checkpoint_head_};
+  if (checkpoint_head_) {
+    const auto config = config_->object(report_, kTasks);
+    context.classifier_pooling = family_->classifier_pooling(*config);
+  }
   TasksFile tasks = checkpoint::read_tasks(*file, context, report_);
   for (model::Task& task : tasks.tasks) model_.tasks.push_back({std::move(task), std::nullopt});
   check_backbone_hash(tasks);
@@ -224,6 +229,7 @@ void Reading::read_default_task() {
   const auto config = config_->object(report_, "task");
   const auto activation = cross_encoder_activation(backbone_, *config, report_);
   auto task = read_classification_task(*config, activation, longest);
+  if (task) task->pooling = family_->classifier_pooling(*config);
   if (task) model_.tasks.push_back({*std::move(task), std::nullopt});
 }
 
@@ -236,9 +242,10 @@ void Reading::read_weights() {
 
   const int before = report_.problems();
   TensorReader tensors(*files, mode_, report_, kSubject);
-  model_.weights = read_encoder(*family_, model_.spec, tensors);
+  const auto config = config_->object(report_, kSubject);
+  model_.weights = read_encoder(*family_, *config, model_.spec, tensors);
   if (checkpoint_head_) {
-    read_classifier_heads(tensors);
+    read_classifier_heads(*config, tensors);
   } else {
     read_file_heads();
   }
@@ -246,12 +253,13 @@ void Reading::read_weights() {
   note_unused(kSubject, tensors);
 }
 
-void Reading::read_classifier_heads(TensorReader& tensors) {
+void Reading::read_classifier_heads(const JsonObject& config, TensorReader& tensors) {
   const std::string prefix = encoder_prefix(*family_, tensors);
+  const std::string output = std::string(family_->classifier_output_name()) + ".weight";
   for (model::TaskWithHead& entry : model_.tasks) {
     const int32_t outputs = entry.task.outputs();
-    if (outputs == 0 || !labels_fit(entry.task, "classifier.weight", tensors)) continue;
-    entry.head = family_->read_classifier(model_.spec, outputs, prefix, tensors);
+    if (outputs == 0 || !labels_fit(entry.task, output, tensors)) continue;
+    entry.head = family_->read_classifier(config, model_.spec, outputs, prefix, tensors);
   }
 }
 

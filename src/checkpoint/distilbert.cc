@@ -27,6 +27,7 @@ class DistilBert final : public Family {
     return kEncoderGroups;
   }
   std::string_view classifier_dense_name() const override { return "pre_classifier"; }
+  std::string_view classifier_output_name() const override { return "classifier"; }
 
   model::EncoderSpec read_spec(const JsonObject& config) const override {
     // Sinusoidal positions need nothing of their own: the checkpoint holds them as a table.
@@ -64,8 +65,9 @@ class DistilBert final : public Family {
   }
 
   /// logits = classifier(relu(pre_classifier([CLS])))
-  model::Head read_classifier(const model::EncoderSpec& spec, int32_t outputs,
-                              const std::string& /*prefix*/, TensorReader& tensors) const override {
+  model::Head read_classifier(const JsonObject& /*config*/, const model::EncoderSpec& spec,
+                              int32_t outputs, const std::string& /*prefix*/,
+                              TensorReader& tensors) const override {
     model::Head head;
     head.dense = {tensors.linear("pre_classifier", spec.hidden, spec.hidden),
                   model::Activation::relu};

@@ -71,10 +71,59 @@ double activate(model::Activation activation, double x) {
   }
 }
 
-std::vector<Vector> attention(const model::EncoderSpec& spec, const std::vector<Vector>& q,
-                              const std::vector<Vector>& k, const std::vector<Vector>& v) {
+/// The bucket of a distance (Raffel et al. 2020, "T5", of both directions): a half of them for keys
+/// before the query, a half for those behind; in each the first half exact, then logarithmic.
+int64_t bucket_of(int64_t distance, const model::EncoderSpec& spec) {
+  const int64_t half = spec.relative_buckets / 2;
+  const int64_t exact = half / 2;
+  const int64_t size = std::abs(distance);
+  int64_t bucket = size;
+  if (size >= exact) {
+    // The number of octaves is a whole one at the borders, where a logarithm need not be.
+    const double share =
+        std::log(static_cast<double>(size) / static_cast<double>(exact)) /
+        std::log(static_cast<double>(spec.relative_distance) / static_cast<double>(exact));
+    bucket = exact + static_cast<int64_t>(share * static_cast<double>(half - exact) + 1e-9);
+  }
+  return std::min(bucket, half - 1) + (distance > 0 ? half : 0);
+}
+
+/// Turns each head's halves by the angles of a position (Su et al. 2021). Angles in fp32, like
+/// PyTorch's: at some hundred tokens their rounding is larger than all that follows.
+void rotate(const model::EncoderSpec& spec, double base, size_t position, Vector& x) {
+  const auto half = static_cast<size_t>(spec.head_dim() / 2);
+  for (size_t i = 0; i < half; ++i) {
+    const auto exponent = static_cast<float>(2 * i) / static_cast<float>(spec.head_dim());
+    const auto frequency = static_cast<float>(1 / static_cast<float>(std::pow(base, exponent)));
+    const double angle = static_cast<float>(position) * frequency;
+    for (size_t first = i; first < x.size(); first += 2 * half) {
+      const double a = x[first];
+      const double b = x[first + half];
+      x[first] = a * std::cos(angle) - b * std::sin(angle);
+      x[first + half] = b * std::cos(angle) + a * std::sin(angle);
+    }
+  }
+}
+
+/// What a head adds to the score of two tokens; infinite where the layer does not let them see each
+/// other.
+double bias_of(const model::Model& model, int32_t layer, size_t head, int64_t distance) {
+  const model::EncoderSpec& spec = model.spec;
+  if (spec.is_local(layer) && std::abs(distance) > spec.window) return -HUGE_VAL;
+  if (spec.relative_buckets == 0) return 0;
+  const auto row = static_cast<size_t>(bucket_of(distance, spec));
+  return model.weights.relative_bias.values[row * static_cast<size_t>(spec.heads) + head];
+}
+
+std::vector<Vector> attention(const model::Model& model, int32_t layer, std::vector<Vector> q,
+                              std::vector<Vector> k, const std::vector<Vector>& v) {
+  const model::EncoderSpec& spec = model.spec;
   const size_t tokens = q.size();
   const auto width = static_cast<size_t>(spec.head_dim());
+  if (spec.positions == model::Positions::rotary) {
+    const double base = spec.is_local(layer) ? spec.rotary_base_local : spec.rotary_base;
+    for (size_t t = 0; t < tokens; ++t) rotate(spec, base, t, q[t]), rotate(spec, base, t, k[t]);
+  }
   std::vector<Vector> context(tokens, Vector(static_cast<size_t>(spec.hidden)));
   for (size_t first = 0; first < context[0].size(); first += width) {
     for (size_t t = 0; t < tokens; ++t) {
@@ -82,7 +131,9 @@ std::vector<Vector> attention(const model::EncoderSpec& spec, const std::vector<
       double sum = 0;
       for (size_t u = 0; u < tokens; ++u) {
         for (size_t d = first; d < first + width; ++d) weight[u] += q[t][d] * k[u][d];
-        sum += weight[u] = std::exp(weight[u] / std::sqrt(static_cast<double>(width)));
+        const auto distance = static_cast<int64_t>(u) - static_cast<int64_t>(t);
+        sum += weight[u] = std::exp(weight[u] / std::sqrt(static_cast<double>(width)) +
+                                    bias_of(model, layer, first / width, distance));
       }
       for (size_t u = 0; u < tokens; ++u) {
         for (size_t d = first; d < first + width; ++d) context[t][d] += weight[u] / sum * v[u][d];
@@ -92,30 +143,83 @@ std::vector<Vector> attention(const model::EncoderSpec& spec, const std::vector<
   return context;
 }
 
-void run_layer(const model::Model& model, int32_t index, std::vector<Vector>& hidden) {
-  const model::LayerWeights& layer = model.weights.layers[static_cast<size_t>(index)];
-  const auto apply = [&](const model::LinearWeights& weights, LinearRole role,
-                         const std::vector<Vector>& x) {
-    const Vector weight = merged(model, weights, index, role);
+/// The halves of what a gated layer gives become one.
+Vector gated(const model::EncoderSpec& spec, Vector wide) {
+  const auto width = static_cast<size_t>(spec.intermediate);
+  for (size_t i = 0; i < width; ++i) {
+    wide[i] = activate(spec.activation, wide[i]) * wide[width + i];
+  }
+  wide.resize(width);
+  return wide;
+}
+
+/// One layer, with its norms behind the residual sums or before the blocks.
+class LayerPass {
+ public:
+  LayerPass(const model::Model& model, int32_t index)
+      : model_(model),
+        spec_(model.spec),
+        index_(index),
+        layer_(model.weights.layers[static_cast<size_t>(index)]),
+        is_post_(spec_.norm_placement == model::NormPlacement::post) {}
+
+  void run(std::vector<Vector>& hidden) const {
+    const bool is_normed = is_post_ || !spec_.has_attention_norm(index_);
+    add_block(hidden, layer_.attention_norm,
+              attend(before(hidden, layer_.attention_norm, is_normed)));
+    add_block(hidden, layer_.ffn_norm, feed(before(hidden, layer_.ffn_norm, is_post_)));
+  }
+
+ private:
+  std::vector<Vector> apply(const model::LinearWeights& weights, LinearRole role,
+                            const std::vector<Vector>& x) const {
+    const Vector weight = merged(model_, weights, index_, role);
     std::vector<Vector> y;
     y.reserve(x.size());
     for (const Vector& row : x) y.push_back(linear(weight, weights.bias, row));
     return y;
-  };
-  const auto context = attention(model.spec, apply(layer.query, LinearRole::query, hidden),
-                                 apply(layer.key, LinearRole::key, hidden),
-                                 apply(layer.value, LinearRole::value, hidden));
-  const auto attended = apply(layer.attention_output, LinearRole::attention_output, context);
-  for (size_t t = 0; t < hidden.size(); ++t)
-    hidden[t] = norm(layer.attention_norm, model.spec.norm_epsilon, add(hidden[t], attended[t]));
-  auto wide = apply(layer.ffn_up, LinearRole::ffn_up, hidden);
-  for (Vector& row : wide) {
-    for (double& x : row) x = activate(model.spec.activation, x);
   }
-  const auto down = apply(layer.ffn_down, LinearRole::ffn_down, wide);
-  for (size_t t = 0; t < hidden.size(); ++t)
-    hidden[t] = norm(layer.ffn_norm, model.spec.norm_epsilon, add(hidden[t], down[t]));
-}
+
+  std::vector<Vector> before(std::vector<Vector> x, const model::NormWeights& weights,
+                             bool is_normed) const {
+    if (is_normed) return x;
+    for (Vector& row : x) row = norm(weights, spec_.norm_epsilon, std::move(row));
+    return x;
+  }
+
+  void add_block(std::vector<Vector>& hidden, const model::NormWeights& weights,
+                 const std::vector<Vector>& block) const {
+    for (size_t t = 0; t < hidden.size(); ++t) {
+      hidden[t] = add(std::move(hidden[t]), block[t]);
+      if (is_post_) hidden[t] = norm(weights, spec_.norm_epsilon, std::move(hidden[t]));
+    }
+  }
+
+  std::vector<Vector> attend(const std::vector<Vector>& x) const {
+    const auto context =
+        attention(model_, index_, apply(layer_.query, LinearRole::query, x),
+                  apply(layer_.key, LinearRole::key, x), apply(layer_.value, LinearRole::value, x));
+    return apply(layer_.attention_output, LinearRole::attention_output, context);
+  }
+
+  std::vector<Vector> feed(const std::vector<Vector>& x) const {
+    auto wide = apply(layer_.ffn_up, LinearRole::ffn_up, x);
+    for (Vector& row : wide) {
+      if (spec_.is_gated) {
+        row = gated(spec_, std::move(row));
+      } else {
+        for (double& value : row) value = activate(spec_.activation, value);
+      }
+    }
+    return apply(layer_.ffn_down, LinearRole::ffn_down, wide);
+  }
+
+  const model::Model& model_;
+  const model::EncoderSpec& spec_;
+  int32_t index_;
+  const model::LayerWeights& layer_;
+  bool is_post_;
+};
 
 Vector row_of(const model::Tensor& table, int64_t row) {
   const int64_t width = table.shape[1];
@@ -137,6 +241,27 @@ void normalize(Vector& vector) {
   for (double& v : vector) v /= std::sqrt(squares);
 }
 
+Vector embed(const model::Model& model, int32_t id, int32_t type, size_t position) {
+  const model::EncoderSpec& spec = model.spec;
+  const model::EncoderWeights& weights = model.weights;
+  Vector row = row_of(weights.word_embeddings, id);
+  if (spec.positions == model::Positions::learned) {
+    row = add(std::move(row), row_of(weights.position_embeddings, static_cast<int64_t>(position)));
+  }
+  if (spec.token_types > 0) row = add(std::move(row), row_of(weights.type_embeddings, type));
+  row = norm(weights.embedding_norm, spec.norm_epsilon, std::move(row));
+  return spec.embedding_size > 0 ? linear(weights.embedding_projection, row) : row;
+}
+
+Vector run_head(const model::EncoderSpec& spec, const model::Head& head, Vector vector) {
+  if (head.dense) {
+    vector = linear(head.dense->linear, vector);
+    for (double& v : vector) v = activate(head.dense->activation, v);
+    if (head.dense->norm) vector = norm(*head.dense->norm, spec.norm_epsilon, std::move(vector));
+  }
+  return linear(head.output, vector);
+}
+
 }  // namespace
 
 std::vector<double> plain_forward(const model::Model& model, const std::string& task,
@@ -147,22 +272,16 @@ std::vector<double> plain_forward(const model::Model& model, const std::string& 
                    [&](const model::TaskWithHead& t) { return t.task.name == task; });
   if (entry == model.tasks.end()) throw std::invalid_argument("no task " + task);
   std::vector<Vector> hidden;
-  for (size_t t = 0; t < ids.size(); ++t) {
-    Vector row = add(row_of(model.weights.word_embeddings, ids[t]),
-                     row_of(model.weights.position_embeddings, static_cast<int64_t>(t)));
-    if (model.spec.token_types > 0) row = add(row, row_of(model.weights.type_embeddings, types[t]));
-    hidden.push_back(norm(model.weights.embedding_norm, model.spec.norm_epsilon, row));
+  for (size_t t = 0; t < ids.size(); ++t) hidden.push_back(embed(model, ids[t], types[t], t));
+  for (int32_t layer = 0; layer < model.spec.layers; ++layer) LayerPass(model, layer).run(hidden);
+  if (model.spec.norm_placement == model::NormPlacement::pre) {
+    for (Vector& row : hidden) {
+      row = norm(model.weights.final_norm, model.spec.norm_epsilon, std::move(row));
+    }
   }
-  for (int32_t layer = 0; layer < model.spec.layers; ++layer) run_layer(model, layer, hidden);
-
   Vector vector = pool(hidden, entry->task.pooling);
   if (entry->task.normalize) normalize(vector);
-  if (!entry->head) return vector;
-  if (entry->head->dense) {
-    vector = linear(entry->head->dense->linear, vector);
-    for (double& v : vector) v = activate(entry->head->dense->activation, v);
-  }
-  return linear(entry->head->output, vector);
+  return entry->head ? run_head(model.spec, *entry->head, std::move(vector)) : vector;
 }
 
 }  // namespace tilewise::checkpoint

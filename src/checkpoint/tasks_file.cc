@@ -97,12 +97,13 @@ class TaskReader {
     const bool own_head = context_.checkpoint_head && task_.kind != TaskKind::embedding;
     read_enum("pooling", task_.pooling, "mean or cls", !own_head);
     if (!own_head) return;
-    if (object_.has("pooling") && task_.pooling != model::Pooling::cls) {
-      object_.wrong(
-          "pooling",
-          "cls, on which the checkpoint's own classifier stands (there is no heads.safetensors)");
+    const model::Pooling pooling = context_.classifier_pooling;
+    if (object_.has("pooling") && task_.pooling != pooling) {
+      object_.wrong("pooling", std::string(name_of(pooling)) +
+                                   ", on which the checkpoint's own classifier stands (there is "
+                                   "no heads.safetensors)");
     }
-    task_.pooling = model::Pooling::cls;
+    task_.pooling = pooling;
   }
 
   void read_labels() {

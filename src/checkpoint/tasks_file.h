@@ -23,7 +23,8 @@ struct TasksContext {
       spec;  ///< sizes are 0 where config.json could not be read; limits are not checked then
   int32_t longest = 0;  ///< default of max_tokens
   bool checkpoint_head =
-      false;  ///< tasks use the checkpoint's own classifier (on [CLS]) instead of heads.safetensors
+      false;  ///< tasks use the checkpoint's own classifier instead of heads.safetensors
+  model::Pooling classifier_pooling = model::Pooling::cls;  ///< what that classifier stands on
 };
 
 /// Every field is checked: names, labels, limits, and that a field suits the task's kind. Problems

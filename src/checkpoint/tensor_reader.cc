@@ -52,19 +52,24 @@ model::Tensor TensorReader::tensor(const std::string& name, const std::vector<in
   return {shape, *std::move(values)};
 }
 
-model::LinearWeights TensorReader::linear(const std::string& name, int64_t outputs,
-                                          int64_t inputs) {
+model::Tensor TensorReader::bias_of(const std::string& name, int64_t size, Bias bias) {
+  if (bias == Bias::stored) return tensor(name, {size});
+  return {{size}, std::vector<float>(static_cast<size_t>(size))};
+}
+
+model::LinearWeights TensorReader::linear(const std::string& name, int64_t outputs, int64_t inputs,
+                                          Bias bias) {
   model::LinearWeights linear;
   linear.weight = tensor(name + ".weight", {outputs, inputs});
-  linear.bias = tensor(name + ".bias", {outputs});
+  linear.bias = bias_of(name + ".bias", outputs, bias);
   return linear;
 }
 
-model::NormWeights TensorReader::norm(const std::string& name, int64_t size) {
+model::NormWeights TensorReader::norm(const std::string& name, int64_t size, Bias bias) {
   const bool old = has(name + ".gamma") && !has(name + ".weight");
   model::NormWeights norm;
   norm.gain = tensor(name + (old ? ".gamma" : ".weight"), {size});
-  norm.bias = tensor(name + (old ? ".beta" : ".bias"), {size});
+  norm.bias = bias_of(name + (old ? ".beta" : ".bias"), size, bias);
   return norm;
 }
 

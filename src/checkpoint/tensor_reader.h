@@ -17,6 +17,9 @@ namespace tilewise::checkpoint {
 /// without values.
 enum class Mode { load, check };
 
+/// Whether a layer's bias is a tensor of the checkpoint, or zeros that it leaves out.
+enum class Bias { stored, none };
+
 /// What is missing or does not fit goes to the report, which names the tensor; an empty tensor is
 /// returned then. Not thread-safe; `files` and `report` must outlive it.
 class TensorReader {
@@ -34,10 +37,11 @@ class TensorReader {
 
   model::Tensor tensor(const std::string& name, const std::vector<int64_t>& shape);
   /// NAME.weight [outputs, inputs] and NAME.bias [outputs].
-  model::LinearWeights linear(const std::string& name, int64_t outputs, int64_t inputs);
+  model::LinearWeights linear(const std::string& name, int64_t outputs, int64_t inputs,
+                              Bias bias = Bias::stored);
   /// NAME.weight and NAME.bias [size]; or gamma and beta, as checkpoints converted from TensorFlow
   /// spell them.
-  model::NormWeights norm(const std::string& name, int64_t size);
+  model::NormWeights norm(const std::string& name, int64_t size, Bias bias = Bias::stored);
 
   /// Tensors that no call has asked for, in ascending order.
   std::vector<std::string> unused() const;
@@ -45,6 +49,8 @@ class TensorReader {
   void problem(Status status);
 
  private:
+  model::Tensor bias_of(const std::string& name, int64_t size, Bias bias);
+
   const WeightFiles* files_;
   Mode mode_;
   Report* report_;

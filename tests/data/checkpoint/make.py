@@ -16,7 +16,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import (BertConfig, BertForSequenceClassification, BertModel, BertTokenizerFast,
-                          DistilBertConfig, DistilBertForSequenceClassification)
+                          DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig,
+                          ElectraForSequenceClassification, ModernBertConfig, ModernBertForSequenceClassification,
+                          ModernBertModel, MPNetConfig, MPNetForSequenceClassification, RobertaConfig,
+                          RobertaForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification)
+
+import tiny_tokenizers
 
 HERE = pathlib.Path(__file__).parent
 MAX_POSITIONS = 64
@@ -53,11 +58,11 @@ def randomize(model, seed):
     with torch.no_grad():
         for name, p in model.named_parameters():
             noise = torch.randn(p.shape, generator=generator)
-            if "LayerNorm.weight" in name or "layer_norm.weight" in name:
+            if p.dim() == 1 and name.endswith(("LayerNorm.weight", "norm.weight")):
                 p.copy_(1 + 0.2 * noise)
             elif p.dim() == 1:
                 p.copy_(0.2 * noise)
-            elif "embeddings" in name:
+            elif "embeddings." in name:
                 p.copy_(0.5 * noise)
             else:
                 p.copy_(1.2 * noise / p.shape[1] ** 0.5)
@@ -110,8 +115,9 @@ def numbers(tensor):
     return [float(str(np.float32(v))) for v in tensor.tolist()]
 
 
-def golden_rows(inputs, max_tokens, forward):
+def golden_rows(inputs, max_tokens, forward, tokenizer=None):
     """`forward` maps (ids [1, n], types [1, n]) to {"logits": ...} or {"embedding": ...}."""
+    tokenizer = tokenizer or TOKENIZER
     rows = []
     for item in inputs:
         if isinstance(item, tuple):
@@ -120,11 +126,12 @@ def golden_rows(inputs, max_tokens, forward):
             row, texts = {"text": item}, (render(item),)
         # As lists of one: a single call takes an empty second text for none at all.
         lists = [[text] for text in texts]
-        whole = TOKENIZER(*lists)
-        cut = TOKENIZER(*lists, truncation="longest_first", max_length=max_tokens)
+        whole = tokenizer(*lists)
+        cut = tokenizer(*lists, truncation="longest_first", max_length=max_tokens)
+        types = cut.get("token_type_ids", [[0] * len(cut["input_ids"][0])])
         with torch.no_grad():
-            output = forward(torch.tensor(cut["input_ids"]), torch.tensor(cut["token_type_ids"]))
-        rows.append({"input": row, "ids": cut["input_ids"][0], "types": cut["token_type_ids"][0],
+            output = forward(torch.tensor(cut["input_ids"]), torch.tensor(types))
+        rows.append({"input": row, "ids": cut["input_ids"][0], "types": types[0],
                      "truncated": len(whole["input_ids"][0]) > max_tokens,
                      **{key: numbers(value) for key, value in output.items()}})
     return rows
@@ -186,6 +193,88 @@ def make_distilbert_classifier():
                  golden_rows(TEXTS, MAX_POSITIONS, classifier(model, types_used=False)))]
 
 
+# Sizes of the families below: 36 and 44 are no multiples of a vector, nor are three heads of 12.
+SMALL = {"hidden_size": 36, "num_attention_heads": 3, "intermediate_size": 44, "attn_implementation": "eager"}
+LABELS = {"id2label": {0: "order", 1: "refund", 2: "search"}, "label2id": {"order": 0, "refund": 1, "search": 2}}
+LONG = TEXTS[-1] * 3
+
+
+def save_with(model, tokenizer, name):
+    folder = fresh(name)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_electra():
+    """Embeddings narrower than the layers."""
+    model = randomize(ElectraForSequenceClassification(ElectraConfig(
+        vocab_size=len(VOCABULARY), embedding_size=20, num_hidden_layers=2, max_position_embeddings=MAX_POSITIONS, **SMALL, **LABELS)), 8)
+    save(model, "electra_classifier")
+    return [case("electra_classifier", "classification", "multiclass", golden_rows(TEXTS, MAX_POSITIONS, classifier(model)))]
+
+
+def make_roberta():
+    """Byte pairs; positions behind the padding's; one token type."""
+    tokenizer = tiny_tokenizers.roberta(TEXTS, MAX_POSITIONS)
+    model = randomize(RobertaForSequenceClassification(RobertaConfig(
+        vocab_size=len(tokenizer), num_hidden_layers=2, max_position_embeddings=MAX_POSITIONS + 2, type_vocab_size=1,
+        layer_norm_eps=1e-5, **SMALL, **LABELS)), 9)
+    save_with(model, tokenizer, "roberta_classifier")
+    return [case("roberta_classifier", "classification", "multiclass",
+                 golden_rows(TEXTS, MAX_POSITIONS, classifier(model, types_used=False), tokenizer))]
+
+
+def make_xlm_roberta():
+    """A cross-encoder on Unigram pieces."""
+    tokenizer = tiny_tokenizers.xlm_roberta(TEXTS, MAX_POSITIONS)
+    model = randomize(XLMRobertaForSequenceClassification(XLMRobertaConfig(
+        vocab_size=len(tokenizer), num_hidden_layers=2, max_position_embeddings=MAX_POSITIONS + 2, type_vocab_size=1,
+        layer_norm_eps=1e-5, num_labels=1, **SMALL)), 10)
+    folder = save_with(model, tokenizer, "xlm_roberta_cross_encoder")
+    config = json.loads((folder / "config.json").read_text())
+    config["sentence_transformers"] = {"activation_fn": "torch.nn.modules.activation.Sigmoid", "version": "5.1.0"}
+    write_json(folder / "config.json", config)
+    return [case("xlm_roberta_cross_encoder", "classification", "binary",
+                 golden_rows(PAIRS, MAX_POSITIONS, classifier(model, types_used=False), tokenizer))]
+
+
+def make_mpnet():
+    """Texts beyond the distance from which on relative positions are all the same, 128."""
+    longest = 180
+    tokenizer = tiny_tokenizers.mpnet(VOCABULARY[5:], longest)
+    model = randomize(MPNetForSequenceClassification(MPNetConfig(
+        vocab_size=len(tokenizer), num_hidden_layers=2, max_position_embeddings=longest + 2, **SMALL, **LABELS)), 11)
+    save_with(model, tokenizer, "mpnet_classifier")
+    return [case("mpnet_classifier", "classification", "multiclass",
+                 golden_rows(TEXTS + [LONG], longest, classifier(model, types_used=False), tokenizer))]
+
+
+def make_modernbert():
+    """Layers 0 and 3 attend to all tokens, 1 and 2 to eight on each side; and an adapter on the fused layers of that encoder."""
+    longest = 160
+    tokenizer = tiny_tokenizers.modernbert(TEXTS, longest)
+    model = randomize(ModernBertForSequenceClassification(ModernBertConfig(
+        vocab_size=len(tokenizer), num_hidden_layers=4, max_position_embeddings=longest, local_attention=16, classifier_pooling="mean",
+        pad_token_id=tokenizer.pad_token_id, cls_token_id=tokenizer.cls_token_id, sep_token_id=tokenizer.sep_token_id,
+        bos_token_id=tokenizer.cls_token_id, eos_token_id=tokenizer.sep_token_id, **SMALL, **LABELS)), 12)
+    folder = save_with(model, tokenizer, "modernbert_classifier")
+    cases = [case("modernbert_classifier", "classification", "multiclass",
+                  golden_rows(TEXTS + [LONG], longest, classifier(model, types_used=False), tokenizer))]
+
+    encoder = ModernBertModel.from_pretrained(folder, attn_implementation="eager")
+    adapted = save_adapter(encoder, "modernbert_lora", ["Wqkv", "Wi", "Wo"], torch.Generator().manual_seed(13))
+    tasks = [{"name": "vector", "kind": "embedding", "input": "pair", "pooling": "cls", "normalize": True, "max_tokens": 100}]
+    write_json(HERE / "modernbert_lora" / "tasks.json", {"tasks": tasks})
+
+    def forward(ids, types):
+        vector = adapted(input_ids=ids).last_hidden_state[0][0]
+        return {"embedding": vector / vector.norm()}
+    cases.append(case("modernbert_lora", "vector", "embedding", golden_rows(PAIRS, 100, forward, tokenizer),
+                      backbone="modernbert_classifier", normalize=True))
+    return cases
+
+
 def make_sentence_transformer():
     model = randomize(BertModel(bert_config(), add_pooling_layer=True), 4)
     folder = save(model, "sentence_transformer")
@@ -210,24 +299,30 @@ def make_cross_encoder():
     return [case("cross_encoder", "classification", "binary", golden_rows(PAIRS, MAX_POSITIONS, classifier(model)))]
 
 
-def make_multi_task():
-    """A PEFT adapter and five tasks on the backbone in bert/."""
-    folder = fresh("multi_task")
+def save_adapter(encoder, name, targets, generator):
+    """A random LoRA on the encoder, saved into a fresh folder; returns the adapted model."""
+    folder = fresh(name)
     torch.manual_seed(6)
-    encoder = BertModel.from_pretrained(HERE / "bert", add_pooling_layer=False, attn_implementation="eager")
-    model = get_peft_model(encoder, LoraConfig(r=4, lora_alpha=6, target_modules=["query", "key", "value", "dense"],
-                                               task_type="FEATURE_EXTRACTION"))
-    generator = torch.Generator().manual_seed(7)
+    model = get_peft_model(encoder, LoraConfig(r=4, lora_alpha=6, target_modules=targets, task_type="FEATURE_EXTRACTION"))
     with torch.no_grad():
-        for name, p in model.named_parameters():
-            if "lora_" in name:
+        for parameter, p in model.named_parameters():
+            if "lora_" in parameter:
                 p.copy_(0.25 * torch.randn(p.shape, generator=generator))
     model.eval().save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
     adapter = json.loads((folder / "adapter_config.json").read_text())
-    adapter["base_model_name_or_path"] = "tiny-bert"
+    adapter["base_model_name_or_path"] = "tiny-" + encoder.config.model_type
     adapter["target_modules"] = sorted(adapter["target_modules"])
     write_json(folder / "adapter_config.json", adapter)
+    return model
+
+
+def make_multi_task():
+    """A PEFT adapter and five tasks on the backbone in bert/."""
+    encoder = BertModel.from_pretrained(HERE / "bert", add_pooling_layer=False, attn_implementation="eager")
+    generator = torch.Generator().manual_seed(7)
+    model = save_adapter(encoder, "multi_task", ["query", "key", "value", "dense"], generator)
+    folder = HERE / "multi_task"
 
     intents = ["order_status", "refund", "product_search", "small_talk", "other"]
     tags = ["urgent", "polite", "question"]
@@ -275,7 +370,8 @@ def main():
     vocabulary.unlink()
     assert len(set(VOCABULARY)) == len(VOCABULARY) == TOKENIZER.vocab_size
     cases = (make_bert() + make_bert_classifier() + make_distilbert_classifier() + make_sentence_transformer()
-             + make_cross_encoder() + make_multi_task())
+             + make_cross_encoder() + make_multi_task() + make_electra() + make_roberta() + make_xlm_roberta() + make_mpnet()
+             + make_modernbert())
     lines = [json.dumps(c, ensure_ascii=False) for c in cases]
     (HERE / "golden.json").write_text(f'{{"torch": "{torch.__version__}",\n "cases": [\n' + ",\n".join(lines) + "]}\n", encoding="utf-8")
 
