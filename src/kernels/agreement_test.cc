@@ -29,6 +29,7 @@ using model::Precision;
 struct Shape {
   int32_t heads, head_dim, wide;
   std::vector<int32_t> lengths;
+  int32_t window;  ///< 0 every other time
 
   explicit Shape(std::mt19937& random)
       : heads(std::uniform_int_distribution(1, 5)(random)),
@@ -38,6 +39,7 @@ struct Shape {
         wide(std::uniform_int_distribution(1, 300)(random)),
         lengths(1 + random() % 5) {
     for (int32_t& length : lengths) length = std::uniform_int_distribution(1, 60)(random);
+    window = random() % 2 != 0 ? std::uniform_int_distribution(1, 20)(random) : 0;
   }
   int32_t hidden() const { return heads * head_dim; }
 };
@@ -50,11 +52,13 @@ class Block {
         offsets_{0},
         query_key_value_(hidden(), 3 * section(), precision, random),
         wide_(hidden(), shape_.wide, precision, random),
+        relative_bias_(int64_t{2 * kReach} * shape_.heads),
         gain_(hidden()),
         bias_(hidden()) {
     for (const int32_t length : shape_.lengths) offsets_.push_back(offsets_.back() + length);
     input_ = std::make_unique<Matrix>(rows(), hidden(), precision);
     input_->fill(random);
+    relative_bias_.fill(random, 0, 1, int64_t{2 * kReach} * shape_.heads);
     gain_.fill(random, 1, 0.3, hidden());
     bias_.fill(random, 0, 0.3, hidden());
   }
@@ -75,6 +79,9 @@ class Block {
                    .sequences = static_cast<int32_t>(shape_.lengths.size()),
                    .heads = shape_.heads,
                    .head_dim = shape_.head_dim,
+                   .relative_bias = relative_bias_.data() + kReach,
+                   .relative_bias_stride = int64_t{2 * kReach},
+                   .window = shape_.window,
                    .scratch = scratch.data()});
     set.add_norm({.input = context.data(),
                   .input_stride = context.stride(),
@@ -95,6 +102,7 @@ class Block {
   int32_t columns() const { return wide_.n(); }
 
  private:
+  static constexpr int32_t kReach = 64;  // distances on each side
   int32_t hidden() const { return shape_.hidden(); }
   int32_t section() const { return (hidden() + 31) / 32 * 32; }
   int32_t rows() const { return offsets_.back(); }
@@ -115,7 +123,7 @@ class Block {
   Precision precision_;
   std::vector<int32_t> offsets_;
   LinearLayer query_key_value_, wide_;
-  FloatArray gain_, bias_;
+  FloatArray relative_bias_, gain_, bias_;
   std::unique_ptr<Matrix> input_;
 };
 

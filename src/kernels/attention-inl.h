@@ -1,9 +1,10 @@
 // attention.h over the micro-kernel, one sequence and one head at a time. See vector_math-inl.h for
 // the linkage.
 //
-// A block of queries goes through: scores = Q K^T, weights = exp2(scores - max) unnormalised,
+// A block of queries goes through: scores = Q K^T + B, weights = exp2(scores - max) unnormalised,
 // context = weights V, scaled by 1 / sum of the very weights that were used (rounded to bf16 where
-// they are), so that these always sum to 1.
+// they are), so that these always sum to 1. The sums of Q K^T start from B: it depends on the
+// distance alone, so a row of it is the row before, one float further on.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/attention_pack-inl.h"
+#include "kernels/attention_window-inl.h"
 #include "kernels/elements-inl.h"
 #include "kernels/micro_kernel-inl.h"
 
@@ -28,6 +30,7 @@ struct AttentionLayout {
   using Element = typename Dot::Element;
   using Left = typename Dot::Left;
   static constexpr int kPerStep = 4 / sizeof(Element);
+  static constexpr int kEvenSteps = 2 * kPerStep;  ///< elements of a pair of steps
   static constexpr bool kWidens = sizeof(Left) != sizeof(Element);
 
   int32_t key_steps;     ///< along head_dim
@@ -37,13 +40,14 @@ struct AttentionLayout {
   int64_t context_stride;
   int64_t keys, values, scores, weights, queries, context, inverse, bytes;  ///< offsets, total
 
-  HWY_INLINE AttentionLayout(int32_t tokens, int32_t head_dim) {
-    constexpr int64_t kEvenSteps = 2 * kPerStep;
+  /// Scores of a block of queries with up to `most_keys` keys.
+  HWY_INLINE AttentionLayout(int32_t tokens, int32_t most_keys, int32_t head_dim) {
     const int64_t columns = round_up_to(tokens, kPanelColumns);
     const int64_t dimensions = round_up_to(head_dim, kPanelColumns);
     key_steps = static_cast<int32_t>(round_up_to(head_dim, kEvenSteps) / kPerStep);
     value_steps = static_cast<int32_t>(round_up_to(tokens, kEvenSteps) / kPerStep);
-    score_stride = columns + 16;  // off the powers of two, which would share cache sets
+    // Off the powers of two, which would share cache sets.
+    score_stride = round_up_to(most_keys, kPanelColumns) + 16;
     query_stride = dimensions + 16;
     context_stride = dimensions + 32;
     keys = 0;
@@ -103,7 +107,8 @@ class Attention {
       : args_(args),
         first_(args.offsets[sequence]),
         tokens_(args.offsets[sequence + 1] - first_),
-        layout_(tokens_, args.head_dim) {}
+        window_(args.window, tokens_),
+        layout_(tokens_, window_.most_keys(Dot::kMaxRows), args.head_dim) {}
 
   HWY_INLINE void run() {
     for (int32_t head = 0; head < args_.heads; ++head) {
@@ -112,14 +117,10 @@ class Attention {
       const RowSplit split(tokens_, Dot::kMaxRows);
       for (int32_t block = 0, query = 0; block < split.blocks(); ++block) {
         const int32_t rows = split.height(block);
-        compute_scores(head_rows(head, 0), query, rows);
-        for (int32_t i = 0; i < rows; ++i) {
-          at<float>(layout_.inverse)[i] =
-              softmax_row<Dot>(at<float>(layout_.scores) + i * layout_.score_stride, tokens_,
-                               at<Left>(layout_.weights) + i * layout_.score_stride,
-                               layout_.value_steps * Layout::kPerStep);
-        }
-        compute_context(head, query, rows);
+        const KeyRange keys = window_.keys_of(query, rows);
+        compute_scores(head, query, rows, keys);
+        compute_weights(query, rows, keys);
+        compute_context(head, query, rows, keys);
         query += rows;
       }
     }
@@ -139,7 +140,8 @@ class Attention {
             args_.qkv_stride, tokens_, args_.head_dim};
   }
 
-  HWY_INLINE void compute_scores(const HeadRows<Element>& queries, int32_t query, int32_t rows) {
+  HWY_INLINE void compute_scores(int32_t head, int32_t query, int32_t rows, const KeyRange& keys) {
+    const HeadRows<Element> queries = head_rows(head, 0);
     BlockArgs block;
     block.left = reinterpret_cast<const char*>(queries.row(query));
     block.left_stride = queries.stride;
@@ -154,13 +156,19 @@ class Attention {
     }
     block.steps = layout_.key_steps;
     block.start = kZeros;
+    const float* bias = args_.relative_bias;
+    if (bias != nullptr) {
+      bias += head * args_.relative_bias_stride - query;
+      block.start_stride = -1;
+    }
     block.output_stride = layout_.score_stride * static_cast<int64_t>(sizeof(float));
     block.finish = Finish::store_fp32;
-    for (int32_t column = 0; column < tokens_; column += kColumns) {
+    for (int32_t column = keys.first; column < keys.last; column += kColumns) {
       block.right = panel_column(layout_.keys, layout_.key_steps, column);
       block.prefetch = block.right;
-      block.output = reinterpret_cast<char*>(at<float>(layout_.scores) + column);
-      if (tokens_ - column <= kLanes) {
+      block.output = reinterpret_cast<char*>(at<float>(layout_.scores) + column - keys.first);
+      if (bias != nullptr) block.start = bias + column;
+      if (keys.last - column <= kLanes) {
         kBlocks<Dot, 1, 1>.of[rows](block);
       } else {
         kBlocks<Dot, Dot::kVectors, 1>.of[rows](block);
@@ -176,11 +184,23 @@ class Attention {
     }
   }
 
-  HWY_INLINE void compute_context(int32_t head, int32_t query, int32_t rows) {
+  HWY_INLINE void compute_weights(int32_t query, int32_t rows, const KeyRange& keys) {
+    const auto padded = static_cast<int32_t>(round_up_to(keys.count(), Layout::kEvenSteps));
+    for (int32_t i = 0; i < rows; ++i) {
+      float* scores = at<float>(layout_.scores) + i * layout_.score_stride;
+      if (window_.is_local()) window_.mask(scores, keys, query + i);
+      at<float>(layout_.inverse)[i] = softmax_row<Dot>(
+          scores, keys.count(), at<Left>(layout_.weights) + i * layout_.score_stride, padded);
+    }
+  }
+
+  HWY_INLINE void compute_context(int32_t head, int32_t query, int32_t rows, const KeyRange& keys) {
     BlockArgs block;
     block.left = at<char>(layout_.weights);
     block.left_stride = layout_.score_stride * static_cast<int64_t>(sizeof(Left));
-    block.steps = layout_.value_steps;
+    block.steps =
+        static_cast<int32_t>(round_up_to(keys.count(), Layout::kEvenSteps)) / Layout::kPerStep;
+    const int64_t first_step = keys.first / Layout::kPerStep * kStepBytes;
     block.start = kZeros;
     block.scale = at<float>(layout_.inverse);
     block.finish = Finish::scale;
@@ -188,7 +208,7 @@ class Attention {
         static_cast<char*>(args_.context) + (first_ + query) * args_.context_stride +
         static_cast<int64_t>(head) * args_.head_dim * static_cast<int64_t>(sizeof(Element));
     for (int32_t column = 0; column < args_.head_dim; column += kColumns) {
-      block.right = panel_column(layout_.values, layout_.value_steps, column);
+      block.right = panel_column(layout_.values, layout_.value_steps, column) + first_step;
       block.prefetch = block.right;
       char* target = output + column * static_cast<int64_t>(sizeof(Element));
       const int32_t left = args_.head_dim - column;
@@ -221,6 +241,7 @@ class Attention {
   const AttentionArgs& args_;
   int32_t first_;
   int32_t tokens_;
+  Window window_;
   Layout layout_;
 };
 
@@ -233,7 +254,8 @@ HWY_INLINE void run_attention(const AttentionArgs& args) {
 
 template <class Dot>
 HWY_INLINE size_t attention_scratch_bytes(int32_t longest, int32_t head_dim) {
-  return static_cast<size_t>(AttentionLayout<Dot>(longest, head_dim).bytes);
+  // A window needs no more.
+  return static_cast<size_t>(AttentionLayout<Dot>(longest, longest, head_dim).bytes);
 }
 
 }  // namespace

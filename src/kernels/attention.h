@@ -1,7 +1,8 @@
 // Multi-head self-attention over packed sequences (Vaswani et al. 2017), each sequence by itself.
 //
 // The compiler has folded log2(e) / sqrt(head_dim) into the query weights, so the kernel computes
-// context = softmax2(Q K^T) V with softmax2(s) = exp2(s - max) / sum.
+// context = softmax2(Q K^T + B) V with softmax2(s) = exp2(s - max) / sum, over all tokens of the sequence or those of
+// a window around each. B is a bias by distance (Raffel et al. 2020, "T5"; MPNet), or nothing.
 #pragma once
 
 #include <cstddef>
@@ -20,10 +21,15 @@ struct AttentionArgs {
   int32_t sequences = 0;
   int32_t heads = 0;
   int32_t head_dim = 0;               ///< 1 to 256
+  /// Of query i and key j the first head's B is relative_bias[j - i], times log2(e). Readable for -up <= j - i < up, with
+  /// up the longest sequence rounded up to 32; null: no B.
+  const float* relative_bias = nullptr;
+  int64_t relative_bias_stride = 0;   ///< floats between heads
+  int32_t window = 0;                 ///< a token attends to itself and so many on each side; 0: to all
   void* scratch = nullptr;            ///< at least scratch_bytes(longest sequence, head_dim), 64-byte aligned
 };
 
-/// Thread-safe on distinct context and scratch.
+/// Thread-safe on distinct context and scratch. With a window the time is linear in the length of a sequence.
 using AttentionFn = void (*)(const AttentionArgs&);
 
 /// Scratch that AttentionFn needs for sequences of up to `longest` tokens.

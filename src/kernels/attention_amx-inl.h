@@ -3,7 +3,7 @@
 //
 // The work is cut into one head and up to 16 queries of a sequence at a time, and passes through
 // four stages:
-//   score      scores = Q K^T                                  (tiles)
+//   score      scores = Q K^T + B                              (tiles)
 //   softmax    weights = exp2(scores - their maximum), bf16    (vectors)
 //   weigh      context = weights V, sums = weights 1           (tiles)
 //   normalise  context / sums                                  (vectors)
@@ -11,7 +11,8 @@
 // overlaps them. The sums are those of the rounded weights that were really used, so they sum to 1.
 //
 // A sequence is computed by itself: scores of tokens beyond its end never get a weight, their
-// values are taken as zero.
+// values are taken as zero. A tile of B is one tile load: it depends on the distance alone, so each
+// row lies one float before the row above.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +20,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/attention_pack_amx-inl.h"
+#include "kernels/attention_window-inl.h"
 #include "kernels/softmax_amx-inl.h"
 
 namespace tilewise::kernels::HWY_NAMESPACE {
@@ -32,6 +34,7 @@ struct Piece {
 
   int first_row = 0;  ///< of the sequence
   int tokens = 0;     ///< of the sequence; 0 before the first piece and behind the last one
+  KeyRange keys;      ///< what the queries attend to
 
   int parity = 0;       ///< alternates from piece to piece
   int head_parity = 0;  ///< alternates from head to head
@@ -52,10 +55,10 @@ class Pieces {
     if (!piece.exists()) return piece;
     piece.parity ^= 1;
     piece.query += kQueries;
-    if (piece.query < piece.tokens) return piece;
+    if (piece.query < piece.tokens) return with_keys(piece);
     piece.query = 0;
     piece.head_parity ^= 1;
-    if (++piece.head < args_.heads) return piece;
+    if (++piece.head < args_.heads) return with_keys(piece);
     return from_sequence(piece.sequence + 1, piece);
   }
 
@@ -69,6 +72,11 @@ class Pieces {
       piece.first_row = args_.offsets[sequence];
       piece.tokens = args_.offsets[sequence + 1] - piece.first_row;
     }
+    return with_keys(piece);
+  }
+
+  Piece with_keys(Piece piece) const {
+    piece.keys = Window(args_.window, piece.tokens).keys_of(piece.query, piece.queries());
     return piece;
   }
 
@@ -125,6 +133,7 @@ class TileAttention {
       if (second_next.exists() && second_next.starts_head()) pack_keys(second_next);
       if (current.exists() && current.starts_head()) pack_values(current);
       if (current.exists()) {
+        mask(current);
         const int steps_of_row = (steps.left() + current.queries() - 1) / current.queries();
         softmax(softmax_rows(current), current.queries(), [&] {
           for (int i = 0; i < steps_of_row; ++i) steps.take();
@@ -158,8 +167,9 @@ class TileAttention {
         : attention_(attention),
           scored_(scored),
           weighed_(weighed),
-          score_steps_(static_cast<int>(ScratchLayout::key_tiles(scored.tokens))),
-          steps_(score_steps_ + static_cast<int>(ScratchLayout::weight_tiles(weighed.tokens))) {}
+          score_steps_(static_cast<int>(ScratchLayout::key_tiles(scored.keys.count()))),
+          steps_(score_steps_ +
+                 static_cast<int>(ScratchLayout::weight_tiles(weighed.keys.count()))) {}
 
     int left() const { return steps_ - step_; }
 
@@ -190,8 +200,9 @@ class TileAttention {
       Tiles::template load<4>(queries, args_.qkv_stride);
       if constexpr (kDepth == 2) Tiles::template load<5>(queries + 64, args_.qkv_stride);
     }
-    const char* keys = at<char>(layout_.keys[piece.head_parity]) + step * kDepth * kTileBytes;
-    Tiles::template zero<0>();
+    const int tile = piece.keys.first / 16 + step;
+    const char* keys = at<char>(layout_.keys[piece.head_parity]) + tile * kDepth * kTileBytes;
+    start_scores(piece, 16 * tile);
     Tiles::template load<6>(keys, kTileRowBytes);
     Tiles::template multiply_add_bf16<0, 4, 6>();
     if constexpr (kDepth == 2) {
@@ -199,16 +210,25 @@ class TileAttention {
       Tiles::template multiply_add_bf16<0, 5, 6>();
     }
     Tiles::template store<0>(at<char>(layout_.scores[piece.parity]) + step * kTileRowBytes,
-                             ScratchLayout::score_stride(piece.tokens));
+                             ScratchLayout::score_stride(piece.keys.count()));
+  }
+
+  /// The scores of the keys from `key` on start from B.
+  HWY_INLINE void start_scores(const Piece& piece, int key) const {
+    if (args_.relative_bias == nullptr) return Tiles::template zero<0>();
+    constexpr int64_t kBack = -static_cast<int64_t>(sizeof(float));
+    Tiles::template load<0>(
+        args_.relative_bias + piece.head * args_.relative_bias_stride + key - piece.query, kBack);
   }
 
   /// What 32 tokens add to the context and to the sums.
   void weigh(const Piece& piece, int step, bool last) const {
     if (step == 0) zero_context();
+    const int tile = piece.keys.first / 32 + step;
     const char* values =
-        at<char>(layout_.values[piece.head_parity]) + step * 2 * kDepth * kTileBytes;
+        at<char>(layout_.values[piece.head_parity]) + tile * 2 * kDepth * kTileBytes;
     Tiles::template load<5>(at<char>(layout_.weights[piece.parity]) + step * kTileRowBytes,
-                            ScratchLayout::weight_stride(piece.tokens));
+                            ScratchLayout::weight_stride(piece.keys.count()));
     weigh_tile<0>(values);
     weigh_tile<1>(values);
     if constexpr (kDepth == 2) {
@@ -248,12 +268,23 @@ class TileAttention {
   SoftmaxRows softmax_rows(const Piece& piece) const {
     SoftmaxRows rows;
     rows.scores = at<float>(layout_.scores[piece.parity]);
-    rows.score_stride = ScratchLayout::score_stride(piece.tokens) / 4;
+    rows.score_stride = ScratchLayout::score_stride(piece.keys.count()) / 4;
     rows.weights = at<uint16_t>(layout_.weights[piece.parity]);
-    rows.weight_stride = ScratchLayout::weight_stride(piece.tokens) / 2;
-    rows.tokens = piece.tokens;
-    rows.padded = static_cast<int>(32 * ScratchLayout::weight_tiles(piece.tokens));
+    rows.weight_stride = ScratchLayout::weight_stride(piece.keys.count()) / 2;
+    rows.tokens = piece.keys.count();
+    rows.padded = static_cast<int>(32 * ScratchLayout::weight_tiles(piece.keys.count()));
     return rows;
+  }
+
+  /// Takes the scores that lie outside the window of their query out of the softmax.
+  void mask(const Piece& piece) const {
+    const Window window(args_.window, piece.tokens);
+    if (!window.is_local()) return;
+    const int64_t stride = ScratchLayout::score_stride(piece.keys.count()) / 4;
+    float* scores = at<float>(layout_.scores[piece.parity]);
+    for (int query = 0; query < piece.queries(); ++query) {
+      window.mask(scores + query * stride, piece.keys, piece.query + query);
+    }
   }
 
   void normalise(const Piece& piece) {

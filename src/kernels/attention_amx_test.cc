@@ -43,9 +43,26 @@ struct Sequences {
     return most;
   }
 
+  /// Adds a bias by distance to the scores.
+  Sequences& with_bias(unsigned seed) {
+    reach = static_cast<int>(round_up(longest(), 32));
+    bias.resize(static_cast<size_t>(2 * reach * heads));
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal(0, 2);
+    for (float& b : bias) b = normal(random);
+    return *this;
+  }
+  Sequences& with_window(int width) {
+    window = width;
+    return *this;
+  }
+
   std::vector<int> offsets;
   int heads, head_dim, section;
   Matrix qkv;
+  std::vector<float> bias;  // for each head of distances from -reach to reach - 1
+  int reach = 0;
+  int window = 0;
 };
 
 /// Attention over the sequences [first, first + count).
@@ -69,6 +86,9 @@ Matrix run(const TileUnit& unit, const Sequences& s, int first, int count) {
   args.sequences = count;
   args.heads = s.heads;
   args.head_dim = s.head_dim;
+  if (!s.bias.empty()) args.relative_bias = s.bias.data() + s.reach;
+  args.relative_bias_stride = 2 * s.reach;
+  args.window = s.window;
   args.scratch = scratch.as<char>();
   unit.attention(args);
 
@@ -82,10 +102,12 @@ void expect_fp64_result(const Sequences& s, const Matrix& context) {
     const int first = s.offsets[sequence], tokens = s.offsets[sequence + 1] - first;
     for (int head = 0; head < s.heads; ++head) {
       for (int query = 0; query < tokens; ++query) {
-        std::vector<double> weights(static_cast<size_t>(tokens));
+        std::vector<double> weights(static_cast<size_t>(tokens), -INFINITY);
         double score_size = 0;
         for (int key = 0; key < tokens; ++key) {
-          double size = 0;
+          if (s.window > 0 && std::abs(key - query) > s.window) continue;
+          weights[key] = s.bias.empty() ? 0 : s.bias[s.reach * (2 * head + 1) + key - query];
+          double size = std::fabs(weights[key]);
           for (int d = 0; d < s.head_dim; ++d) {
             const int column = head * s.head_dim + d;
             const double product = double{s.qkv.bf16(first + query, column)} *
@@ -148,6 +170,28 @@ TEST_P(AttentionAmx, MatchesAnFp64LoopForLongSequences) {
   expect_fp64_result(s, run(*GetParam(), s, 0, s.count()));
 }
 
+TEST_P(AttentionAmx, AddsABiasByDistance) {
+  for (const int head_dim : {32, 64}) {
+    Sequences s({1, 2, 15, 16, 17, 32, 33, 48, 65, 100}, 3, head_dim, 8);
+    s.with_bias(9);
+    expect_fp64_result(s, run(*GetParam(), s, 0, s.count()));
+  }
+}
+
+TEST_P(AttentionAmx, LeavesOutWhatLiesBehindTheWindow) {
+  for (const int window : {1, 15, 16, 33, 64}) {
+    for (const int head_dim : {32, 64}) {
+      Sequences s({1, 17, 64, 65, 66, 131, 200}, 2, head_dim, 10);
+      s.with_window(window);
+      expect_fp64_result(s, run(*GetParam(), s, 0, s.count()));
+      if (HasFatalFailure()) return;
+    }
+  }
+  Sequences both({150, 12}, 2, 32, 11);
+  both.with_window(20).with_bias(12);
+  expect_fp64_result(both, run(*GetParam(), both, 0, both.count()));
+}
+
 TEST_P(AttentionAmx, TakesAnySizeOfScores) {
   // Scores up to some thousands: without the subtraction of the maximum, 2^score would overflow
   // from 128 on.
@@ -172,7 +216,8 @@ TEST_P(AttentionAmx, ASequenceDoesNotDependOnItsNeighbours) {
         lengths.push_back(1 + static_cast<int>(random() % static_cast<unsigned>(most)));
       }
       std::shuffle(lengths.begin(), lengths.end(), random);
-      const Sequences s(lengths, 2, head_dim, static_cast<unsigned>(random()));
+      Sequences s(lengths, 2, head_dim, static_cast<unsigned>(random()));
+      if (trial % 2 != 0) s.with_bias(13).with_window(trial == 1 ? 0 : 40);
       const Matrix together = run(*GetParam(), s, 0, s.count());
       for (int i = 0; i < s.count(); ++i) {
         const Matrix alone = run(*GetParam(), s, i, 1);

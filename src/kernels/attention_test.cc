@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <random>
 
@@ -46,6 +47,21 @@ class Sequences {
   int32_t offset(int32_t sequence) const { return offsets_[sequence]; }
   int32_t length(int32_t sequence) const { return offsets_[sequence + 1] - offsets_[sequence]; }
 
+  /// Adds a bias by distance to the scores.
+  Sequences& with_bias(std::mt19937& random) {
+    int32_t longest = 0;
+    for (int32_t s = 0; s < count(); ++s) longest = std::max(longest, length(s));
+    reach_ = round_up(longest, 32);
+    bias_ = std::make_shared<FloatArray>(2 * reach_ * shape_.heads);
+    bias_->fill(random, 0, 2, 2 * reach_ * shape_.heads);
+    return *this;
+  }
+
+  Sequences& with_window(int32_t window) {
+    window_ = window;
+    return *this;
+  }
+
   AttentionArgs args() const {
     return {.qkv = qkv_.row(0),
             .qkv_stride = qkv_.stride(),
@@ -53,7 +69,10 @@ class Sequences {
             .offsets = offsets_.data(),
             .sequences = count(),
             .heads = shape_.heads,
-            .head_dim = shape_.head_dim};
+            .head_dim = shape_.head_dim,
+            .relative_bias = bias_ ? bias_->data() + reach_ : nullptr,
+            .relative_bias_stride = 2 * reach_,
+            .window = window_};
   }
 
   /// One of them by itself.
@@ -61,6 +80,9 @@ class Sequences {
     Sequences one(shape_, length(sequence), qkv_.precision());
     std::memcpy(one.qkv_.data(), qkv_.row(offset(sequence)),
                 static_cast<size_t>(length(sequence) * qkv_.stride()));
+    one.bias_ = bias_;
+    one.reach_ = reach_;
+    one.window_ = window_;
     return one;
   }
 
@@ -71,6 +93,9 @@ class Sequences {
   Shape shape_;
   std::vector<int32_t> offsets_;
   Matrix qkv_;
+  std::shared_ptr<FloatArray> bias_;  // may be shared with those that were taken out
+  int64_t reach_ = 0;                 // distances on each side that it has
+  int32_t window_ = 0;
 };
 
 class AttentionTest : public KernelSetTest {
@@ -131,6 +156,20 @@ class AttentionTest : public KernelSetTest {
         for (int32_t j = args.heads * args.head_dim; j < args.section; ++j) {
           ASSERT_EQ(context.at(sequences.offset(s) + t, j), kUntouched) << "padding column " << j;
         }
+      }
+    }
+  }
+
+  static void expect_independent(const Sequences& sequences) {
+    const Matrix together = run(sequences);
+    for (int32_t s = 0; s < sequences.count(); ++s) {
+      const Matrix alone = run(sequences.only(s));
+      for (int32_t t = 0; t < sequences.length(s); ++t) {
+        ASSERT_EQ(
+            std::memcmp(together.row(sequences.offset(s) + t), alone.row(t),
+                        static_cast<size_t>(sequences.shape().section()) * (is_bf16() ? 2 : 4)),
+            0)
+            << "sequence " << s << ", token " << t;
       }
     }
   }
@@ -215,22 +254,65 @@ TEST_P(AttentionTest, EqualScoresGiveTheMean) {
   expect_right(sequences);
 }
 
+TEST_P(AttentionTest, ABiasByDistanceIsAddedToTheScores) {
+  std::mt19937 random(10);
+  for (const Shape& shape : {Shape{3, 32}, {2, 64}, {3, 20}, {1, 80}}) {
+    Sequences sequences(shape, {1, 2, 15, 16, 17, 31, 32, 33, 70, 129}, set().precision, random);
+    expect_right(sequences.with_bias(random));
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(AttentionTest, AWindowLeavesOutWhatIsFarther) {
+  std::mt19937 random(11);
+  for (const int32_t window : {1, 2, 16, 31, 32, 64, 100}) {
+    Sequences sequences({2, 32}, {1, 2, 3, 33, 64, 65, 66, 130, 203}, set().precision, random);
+    expect_right(sequences.with_window(window));
+    if (HasFatalFailure()) return;
+  }
+  Sequences wide({1, 64}, {300, 47}, set().precision, random);
+  expect_right(wide.with_window(64));
+  if (HasFatalFailure()) return;
+  Sequences odd({3, 20}, {150}, set().precision, random);
+  expect_right(odd.with_window(10).with_bias(random));
+}
+
+TEST_P(AttentionTest, AWindowOverAllTokensIsNone) {
+  std::mt19937 random(12);
+  Sequences sequences({2, 32}, {1, 30, 65}, set().precision, random);
+  const Matrix global = run(sequences);
+  const Matrix local = run(sequences.with_window(64));
+  for (int32_t i = 0; i < global.rows(); ++i) {
+    for (int32_t j = 0; j < 64; ++j) ASSERT_EQ(local.at(i, j), global.at(i, j)) << i << " " << j;
+  }
+}
+
+// What is too far away does not even reach a token as a zero weight: a block of keys that no query
+// of a block attends to is not read.
+TEST_P(AttentionTest, AWindowIsLinearInTheLength) {
+  std::mt19937 random(13);
+  constexpr int32_t kTokens = 400, kWindow = 20;
+  Sequences sequences({1, 32}, {kTokens}, set().precision, random);
+  for (int32_t j = 0; j < 3 * 32; ++j) {
+    sequences.qkv().set(0, j, std::numeric_limits<double>::quiet_NaN());
+  }
+  const Matrix context = run(sequences.with_window(kWindow));
+  // Up to 31 keys before a window begins its first panel, and 15 other queries share a block.
+  for (int32_t i = kWindow + 32 + 15; i < kTokens; ++i) {
+    for (int32_t j = 0; j < 32; ++j) ASSERT_FALSE(std::isnan(context.at(i, j))) << i << " " << j;
+  }
+  for (int32_t i = 0; i <= kWindow; ++i) ASSERT_TRUE(std::isnan(context.at(i, 0))) << i;
+}
+
 // Design decision 1: a sequence's result does not depend on its batch, bit for bit.
 TEST_P(AttentionTest, ASequenceDoesNotDependOnTheOthers) {
   std::mt19937 random(5);
   const Shape shape{3, 32};
-  const Sequences sequences(shape, {12, 1, 512, 7, 16, 17, 100, 2, 64, 333, 32, 8}, set().precision,
-                            random);
-  const Matrix together = run(sequences);
-  for (int32_t s = 0; s < sequences.count(); ++s) {
-    const Matrix alone = run(sequences.only(s));
-    for (int32_t t = 0; t < sequences.length(s); ++t) {
-      ASSERT_EQ(std::memcmp(together.row(sequences.offset(s) + t), alone.row(t),
-                            static_cast<size_t>(shape.section()) * (is_bf16() ? 2 : 4)),
-                0)
-          << "sequence " << s << ", token " << t;
-    }
-  }
+  const std::vector<int32_t> lengths = {12, 1, 512, 7, 16, 17, 100, 2, 64, 333, 32, 8};
+  Sequences sequences(shape, lengths, set().precision, random);
+  expect_independent(sequences);
+  if (!HasFatalFailure()) expect_independent(sequences.with_bias(random));
+  if (!HasFatalFailure()) expect_independent(sequences.with_window(24));
 }
 
 TEST_P(AttentionTest, ANanStaysInItsSequence) {

@@ -321,7 +321,9 @@ TEST(ChooseKernels, EverySetIsComplete) {
     EXPECT_NE(set.attention_scratch, nullptr);
     EXPECT_NE(set.embed, nullptr);
     EXPECT_NE(set.add_norm, nullptr);
+    EXPECT_NE(set.add_norm_fp32, nullptr);
     EXPECT_NE(set.activate, nullptr);
+    EXPECT_NE(set.rotate, nullptr);
     EXPECT_NE(set.pool, nullptr);
     EXPECT_NE(set.begin_pass, nullptr);
     EXPECT_NE(set.end_pass, nullptr);

@@ -127,10 +127,17 @@ std::vector<Reference> attention_reference(const AttentionArgs& args, Precision 
     return element_at(row, static_cast<int64_t>(part) * args.section + head * args.head_dim + i,
                       precision);
   };
-  std::vector<double> weights(static_cast<size_t>(tokens));
-  double most = -std::numeric_limits<double>::infinity(), largest = 0;
+  // What lies outside of the window keeps the score of minus infinity.
+  constexpr double kNever = -std::numeric_limits<double>::infinity();
+  std::vector<double> weights(static_cast<size_t>(tokens), kNever);
+  double most = kNever, largest = 0;
   for (int32_t t = 0; t < tokens; ++t) {
-    double score = 0, magnitude = 0;
+    if (args.window > 0 && std::abs(t - token) > args.window) continue;
+    double score = 0;
+    if (args.relative_bias != nullptr) {
+      score = args.relative_bias[head * args.relative_bias_stride + t - token];
+    }
+    double magnitude = std::abs(score);
     for (int32_t i = 0; i < args.head_dim; ++i) {
       const double product = element(0, token, i) * element(1, t, i);
       score += product;

@@ -102,7 +102,7 @@ Reference linear_reference(const LinearLayer& layer, const Matrix& input, int32_
                            int32_t column);
 
 /// The context of one token, head_dim values; magnitude is the weighted mean of |v|, and
-/// `score_magnitude`, if given, receives the largest sum of |q k| among its scores.
+/// `score_magnitude`, if given, receives the largest sum of |q k| and |bias| among its scores.
 std::vector<Reference> attention_reference(const AttentionArgs& args, model::Precision precision,
                                            int32_t sequence, int32_t token, int32_t head,
                                            double* score_magnitude = nullptr);

@@ -17,6 +17,7 @@
   void embed(const EmbedArgs& args);                      \
   void add_norm(const AddNormArgs& args);                 \
   void activate(const ActivateArgs& args);                \
+  void rotate(const RotateArgs& args);                    \
   void pool(const PoolArgs& args);                        \
   double busy(int64_t rounds);                            \
   }
@@ -44,7 +45,9 @@ constexpr auto kSets = std::to_array<KernelSet>({
    .attention_scratch = name::precision_::attention_scratch, \
    .embed = name::precision_::embed,                         \
    .add_norm = name::precision_::add_norm,                   \
+   .add_norm_fp32 = fp32_name::fp32::add_norm,               \
    .activate = name::precision_::activate,                   \
+   .rotate = name::precision_::rotate,                       \
    .pool = name::precision_::pool,                           \
    .begin_pass = nothing_to_prepare,                         \
    .end_pass = nothing_to_prepare,                           \
@@ -58,7 +61,9 @@ constexpr auto kSets = std::to_array<KernelSet>({
    .attention_scratch = name::attention_scratch,                              \
    .embed = rows_name::precision_::embed,                                     \
    .add_norm = rows_name::precision_::add_norm,                               \
+   .add_norm_fp32 = fp32_name::fp32::add_norm,                                \
    .activate = rows_name::precision_::activate,                               \
+   .rotate = rows_name::precision_::rotate,                                   \
    .pool = rows_name::precision_::pool,                                       \
    .begin_pass = name::begin_pass,                                            \
    .end_pass = name::end_pass,                                                \

@@ -26,7 +26,9 @@ struct KernelSet {
   AttentionScratchFn attention_scratch = nullptr;
   EmbedFn embed = nullptr;
   AddNormFn add_norm = nullptr;
+  AddNormFn add_norm_fp32 = nullptr;  ///< of fp32 activations: the heads of every precision
   ActivateFn activate = nullptr;
+  RotateFn rotate = nullptr;
   PoolFn pool = nullptr;
   void (*begin_pass)() = nullptr;  ///< called on the running thread before linear or attention
                                    ///< (AMX: configures the tiles)

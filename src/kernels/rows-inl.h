@@ -49,39 +49,55 @@ HWY_INLINE void prefetch_word(const EmbedArgs& args, int32_t row) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(word + i);
 }
 
-/// A token's vectors added up. `types` are not read where there are none.
-template <class Element, int kRows, bool kTyped>
+/// What a token's vector is the sum of, beside its word.
+enum class Beside { nothing, position, type, both };
+
+constexpr bool has_position(Beside parts) {
+  return parts == Beside::position || parts == Beside::both;
+}
+constexpr bool has_type(Beside parts) { return parts == Beside::type || parts == Beside::both; }
+
+/// A token's vectors added up. What is not among the parts is not read.
+template <class Element, int kRows, Beside kParts>
 struct EmbeddingSums {
   const Element* words[kRows];
   const float* positions[kRows];
   const float* types[kRows];
 
   HWY_INLINE ColumnPair pair(int row, int32_t column) const {
-    const ColumnPair word = load_columns(words[row] + column);
-    const ColumnPair sum = add(word, load_fp32_columns<Element>(positions[row] + column));
-    if constexpr (!kTyped) return sum;
-    return add(sum, load_fp32_columns<Element>(types[row] + column));
+    ColumnPair sum = load_columns(words[row] + column);
+    if constexpr (has_position(kParts)) {
+      sum = add(sum, load_fp32_columns<Element>(positions[row] + column));
+    }
+    if constexpr (has_type(kParts)) {
+      sum = add(sum, load_fp32_columns<Element>(types[row] + column));
+    }
+    return sum;
   }
   HWY_INLINE float one(int row, int32_t column) const {
-    const float sum = load_column(words[row] + column) + positions[row][column];
-    return kTyped ? sum + types[row][column] : sum;
+    float sum = load_column(words[row] + column);
+    if constexpr (has_position(kParts)) sum += positions[row][column];
+    if constexpr (has_type(kParts)) sum += types[row][column];
+    return sum;
   }
 };
 
-template <class Element, bool kTyped>
+template <class Element, Beside kParts>
 struct Embedding {
   const EmbedArgs& args;
 
   template <int kRows>
-  HWY_INLINE EmbeddingSums<Element, kRows, kTyped> values(int32_t row) const {
+  HWY_INLINE EmbeddingSums<Element, kRows, kParts> values(int32_t row) const {
     constexpr int32_t kAhead = 4;
     const int64_t columns = args.columns;
-    EmbeddingSums<Element, kRows, kTyped> sums;
+    EmbeddingSums<Element, kRows, kParts> sums;
     for (int i = 0; i < kRows; ++i, ++row) {
       prefetch_word<Element>(args, row + kAhead);
       sums.words[i] = static_cast<const Element*>(args.word_table) + args.ids[row] * columns;
-      sums.positions[i] = args.position_table + args.positions[row] * columns;
-      if constexpr (kTyped) sums.types[i] = args.type_table + args.types[row] * columns;
+      if constexpr (has_position(kParts)) {
+        sums.positions[i] = args.position_table + args.positions[row] * columns;
+      }
+      if constexpr (has_type(kParts)) sums.types[i] = args.type_table + args.types[row] * columns;
     }
     return sums;
   }
@@ -93,11 +109,13 @@ struct Embedding {
 template <class Element>
 HWY_INLINE void run_embed(const EmbedArgs& args) {
   const Norm norm{args.columns, args.epsilon, args.gain, args.bias};
-  if (args.types == nullptr) {
-    normalize<Element>(norm, args.rows, Embedding<Element, false>{args});
-  } else {
-    normalize<Element>(norm, args.rows, Embedding<Element, true>{args});
+  const auto run = [&](auto source) { normalize<Element>(norm, args.rows, source); };
+  if (args.position_table == nullptr) {
+    if (args.types == nullptr) return run(Embedding<Element, Beside::nothing>{args});
+    return run(Embedding<Element, Beside::type>{args});
   }
+  if (args.types == nullptr) return run(Embedding<Element, Beside::position>{args});
+  run(Embedding<Element, Beside::both>{args});
 }
 
 /// Rows of input and residual added up.
@@ -132,18 +150,67 @@ struct Residual {
   }
 };
 
+/// Rows of fp32 that are read as if they were of Element.
+template <class Element, int kRows>
+struct KeptSums {
+  const float* rows[kRows];
+
+  HWY_INLINE ColumnPair pair(int row, int32_t column) const {
+    return load_fp32_columns<Element>(rows[row] + column);
+  }
+  HWY_INLINE float one(int row, int32_t column) const { return rows[row][column]; }
+};
+
+/// Sums that are kept: each is made before its row is normalised, and read from there.
+template <class Element, class Carried>
+struct KeptResidual {
+  const AddNormArgs& args;
+
+  template <int kRows>
+  HWY_INLINE KeptSums<Element, kRows> values(int32_t row) const {
+    KeptSums<Element, kRows> sums;
+    for (int i = 0; i < kRows; ++i) sums.rows[i] = add_up(row + i);
+    return sums;
+  }
+  HWY_INLINE Element* output(int32_t row) const {
+    return row_of<Element>(args.output, args.output_stride, row);
+  }
+
+ private:
+  HWY_INLINE const float* add_up(int32_t row) const {
+    const auto* input = row_of<Element>(args.input, args.input_stride, row);
+    const auto* residual = row_of<Carried>(args.residual, args.residual_stride, row);
+    auto* sum = row_of<float>(args.sum, args.sum_stride, row);
+    for_columns(args.columns, [&](auto d, int32_t i, int) {
+      store(d, hn::Add(load(d, input + i), load(d, residual + i)), sum + i);
+    });
+    return sum;
+  }
+};
+
 template <class Element>
 HWY_INLINE void run_add_norm(const AddNormArgs& args) {
-  normalize<Element>({args.columns, args.epsilon, args.gain, args.bias}, args.rows,
-                     Residual<Element>{args});
+  const Norm norm{args.columns, args.epsilon, args.gain, args.bias};
+  if (args.sum == nullptr) return normalize<Element>(norm, args.rows, Residual<Element>{args});
+  if (args.residual_is_fp32) {
+    return normalize<Element>(norm, args.rows, KeptResidual<Element, float>{args});
+  }
+  normalize<Element>(norm, args.rows, KeptResidual<Element, Element>{args});
 }
 
 template <class Element, class F>
 HWY_INLINE void map_rows(const ActivateArgs& args, F f) {
   for (int32_t r = 0; r < args.rows; ++r) {
     auto* row = row_of<Element>(args.data, args.stride, r);
-    for_columns(args.columns,
-                [&](auto d, int32_t i, int) { store(d, f(d, load(d, row + i)), row + i); });
+    if (args.is_gated) {
+      const auto* gates = row + args.columns;
+      for_columns(args.columns, [&](auto d, int32_t i, int) {
+        store(d, hn::Mul(f(d, load(d, row + i)), load(d, gates + i)), row + i);
+      });
+    } else {
+      for_columns(args.columns,
+                  [&](auto d, int32_t i, int) { store(d, f(d, load(d, row + i)), row + i); });
+    }
   }
 }
 
@@ -151,6 +218,7 @@ template <class Element>
 HWY_INLINE void activate_rows(const ActivateArgs& args) {
   switch (args.activation) {
     case model::Activation::identity:
+      if (args.is_gated) map_rows<Element>(args, [](auto, auto x) { return x; });
       return;
     case model::Activation::gelu_erf:
       return map_rows<Element>(args, [](auto d, auto x) { return gelu<Element>(d, x); });
@@ -169,6 +237,34 @@ HWY_INLINE void run_activate(const ActivateArgs& args) {
     activate_rows<float>(args);
   } else {
     activate_rows<Element>(args);
+  }
+}
+
+/// A head's halves turned by the angles of one position. `first` is the same head of Q and of K.
+template <class Element>
+HWY_INLINE void rotate_heads(const RotateArgs& args, Element* first, int32_t position) {
+  const int32_t half = args.head_dim / 2;
+  const float* cosines = args.cosines + position * static_cast<int64_t>(half);
+  const float* sines = args.sines + position * static_cast<int64_t>(half);
+  for_columns(half, [&](auto d, int32_t i, int) {
+    const auto cosine = load(d, cosines + i), sine = load(d, sines + i);
+    for (Element* part : {first, first + args.section}) {
+      for (int32_t head = 0; head < args.heads; ++head) {
+        Element* at = part + head * args.head_dim + i;
+        const auto x = load(d, at), y = load(d, at + half);
+        store(d, hn::NegMulAdd(y, sine, hn::Mul(x, cosine)), at);
+        store(d, hn::MulAdd(x, sine, hn::Mul(y, cosine)), at + half);
+      }
+    }
+  });
+}
+
+template <class Element>
+HWY_INLINE void run_rotate(const RotateArgs& args) {
+  for (int32_t s = 0; s < args.sequences; ++s) {
+    for (int32_t r = args.offsets[s]; r < args.offsets[s + 1]; ++r) {
+      rotate_heads(args, row_of<Element>(args.qkv, args.qkv_stride, r), r - args.offsets[s]);
+    }
   }
 }
 

@@ -75,6 +75,87 @@ TEST_P(RowsTest, AddNormEqualsAPlainLoop) {
   }
 }
 
+// The residual stream of norms that stand before their layers: the first residual is of the
+// activation type, those that follow are the kept sum.
+TEST_P(RowsTest, AddNormKeepsTheSumInFp32) {
+  std::mt19937 random(8);
+  for (const int32_t columns : kWidths) {
+    Matrix input(9, columns, set().precision), residual(9, columns, set().precision);
+    input.fill(random, 2);
+    residual.fill(random);
+    FloatArray gain(columns), bias(columns);
+    gain.fill(random, 1, 0.3, columns);
+    bias.fill(random, 0, 0.5, columns);
+    Matrix sum = guarded(9, columns, Precision::fp32);
+    AddNormArgs args{.input = input.data(),
+                     .input_stride = input.stride(),
+                     .residual = residual.data(),
+                     .residual_stride = residual.stride(),
+                     .sum = static_cast<float*>(sum.data()),
+                     .sum_stride = sum.stride(),
+                     .gain = gain.data(),
+                     .bias = bias.data(),
+                     .epsilon = 1e-5f,
+                     .rows = 9,
+                     .columns = columns};
+    for (int step = 1; step <= 2; ++step) {
+      Matrix output = guarded(9, columns, set().precision);
+      args.output = output.data();
+      args.output_stride = output.stride();
+      set().add_norm(args);
+      for (int32_t i = 0; i < 9; ++i) {
+        std::vector<double> sums(static_cast<size_t>(columns));
+        for (int32_t j = 0; j < columns; ++j) {
+          const double expected = residual.at(i, j) + step * input.at(i, j);
+          ASSERT_NEAR(sum.at(i, j), expected, step * kFp32Rounding * (std::abs(expected) + 10));
+          sums[j] = sum.at(i, j);
+        }
+        const auto expected = norm_reference(sums, gain.data(), bias.data(), 1e-5f);
+        for (int32_t j = 0; j < columns; ++j) {
+          ASSERT_NEAR(output.at(i, j), expected[j], norm_tolerance(expected[j], columns))
+              << "step " << step << ", row " << i << ", column " << j << " of " << columns;
+        }
+      }
+      expect_guard(output);
+      expect_guard(sum);
+      args.residual = sum.data();
+      args.residual_stride = sum.stride();
+      args.residual_is_fp32 = true;
+    }
+  }
+}
+
+// The norm of a head's dense layer: nothing is added.
+TEST_P(RowsTest, OneRowIsTheResidualOfAll) {
+  std::mt19937 random(9);
+  const int32_t columns = 100;
+  Matrix input(6, columns, Precision::fp32);
+  input.fill(random);
+  FloatArray gain(columns), bias(columns), nothing(columns);
+  gain.fill(random, 1, 0.3, columns);
+  Matrix output = guarded(6, columns, Precision::fp32);
+  set().add_norm_fp32({.input = input.data(),
+                       .input_stride = input.stride(),
+                       .residual = nothing.data(),
+                       .gain = gain.data(),
+                       .bias = bias.data(),
+                       .epsilon = 1e-5f,
+                       .output = output.data(),
+                       .output_stride = output.stride(),
+                       .rows = 6,
+                       .columns = columns});
+  for (int32_t i = 0; i < 6; ++i) {
+    std::vector<double> values(static_cast<size_t>(columns));
+    for (int32_t j = 0; j < columns; ++j) values[j] = input.at(i, j);
+    const auto expected = norm_reference(values, gain.data(), bias.data(), 1e-5f);
+    for (int32_t j = 0; j < columns; ++j) {
+      ASSERT_NEAR(output.at(i, j), expected[j],
+                  (2 * columns + 20) * kFp32Rounding * (4 + std::abs(expected[j])));
+    }
+  }
+  expect_guard(output);
+}
+
 // Design decision 1: rows are normalised in groups, and a row's bits may not depend on its group.
 TEST_P(RowsTest, ARowDoesNotDependOnTheOthers) {
   std::mt19937 random(7);
@@ -195,13 +276,14 @@ TEST_P(RowsTest, EmbedEqualsAPlainLoop) {
     words.fill(random);
     const int32_t ids[] = {3, 49, 0, 7, 3, 12}, places[] = {0, 1, 2, 19, 0, 1},
                   kinds[] = {0, 0, 1, 1, 0, 1};
-    for (const bool typed : {false, true}) {
+    for (const int parts : {0, 1, 2, 3}) {
+      const bool typed = parts % 2 != 0, placed = parts / 2 != 0;
       Matrix output = guarded(6, columns, set().precision);
       set().embed({.ids = ids,
-                   .positions = places,
+                   .positions = placed ? places : nullptr,
                    .types = typed ? kinds : nullptr,
                    .word_table = words.data(),
-                   .position_table = positions.data(),
+                   .position_table = placed ? positions.data() : nullptr,
                    .type_table = typed ? types.data() : nullptr,
                    .gain = gain.data(),
                    .bias = bias.data(),
@@ -213,7 +295,8 @@ TEST_P(RowsTest, EmbedEqualsAPlainLoop) {
       for (int32_t i = 0; i < 6; ++i) {
         std::vector<double> sums(static_cast<size_t>(columns));
         for (int32_t j = 0; j < columns; ++j) {
-          sums[j] = words.at(0, ids[i] * columns + j) + positions[places[i] * columns + j] +
+          sums[j] = words.at(0, ids[i] * columns + j) +
+                    (placed ? positions[places[i] * columns + j] : 0) +
                     (typed ? types[kinds[i] * columns + j] : 0);
         }
         const auto expected = norm_reference(sums, gain.data(), bias.data(), 1e-5f);
@@ -277,6 +360,41 @@ TEST_P(RowsTest, ActivationsEqualTheirDefinitions) {
                       own + (coarse ? kBf16Rounding : kFp32Rounding) * std::abs(y))
               << "activation " << static_cast<int>(activation) << " of " << x
               << (fp32 ? " fp32" : "");
+        }
+      }
+      expect_guard(data);
+    }
+  }
+}
+
+TEST_P(RowsTest, AGateMultipliesWhatWasActivated) {
+  std::mt19937 random(10);
+  for (const int32_t columns : {1, 7, 16, 100, 1152}) {
+    for (const Activation activation : {Activation::identity, Activation::gelu_erf}) {
+      Matrix data = guarded(4, 2 * columns, set().precision);
+      for (int32_t i = 0; i < 4; ++i) {
+        std::normal_distribution<double> normal(0, 2);
+        for (int32_t j = 0; j < 2 * columns; ++j) data.set(i, j, normal(random));
+      }
+      const Matrix before = data.copy();
+      set().activate({.data = data.data(),
+                      .stride = data.stride(),
+                      .rows = 4,
+                      .columns = columns,
+                      .is_fp32 = !is_bf16(),
+                      .activation = activation,
+                      .is_gated = true});
+      for (int32_t i = 0; i < 4; ++i) {
+        for (int32_t j = 0; j < columns; ++j) {
+          const double gate = before.at(i, columns + j);
+          const double y = activation_reference(activation, before.at(i, j));
+          // gelu-inl.h, times the gate; then the rounding of the product.
+          const double own = is_bf16() ? 1e-4 : 2e-7 * std::max(1.0, std::abs(y));
+          ASSERT_NEAR(data.at(i, j), y * gate,
+                      own * std::abs(gate) +
+                          (is_bf16() ? kBf16Rounding : 2 * kFp32Rounding) * std::abs(y * gate))
+              << "row " << i << ", column " << j << " of " << columns;
+          ASSERT_EQ(data.at(i, columns + j), gate);
         }
       }
       expect_guard(data);
