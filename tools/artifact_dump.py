@@ -18,6 +18,9 @@ MAGIC = bytes.fromhex("8954574d0d0a1a0a")
 TYPES = {1: ("f32", 4), 2: ("bf16", 2), 3: ("bytes", 1), 4: ("s8", 1), 5: ("s32", 4)}
 NEW_IN_2 = ("s8", "s32")
 LAYOUTS = {1: "rows", 2: "panels"}
+# What an encoder of an older version is.
+ENCODER_OF_3 = {"embedding_size": 0, "norm_placement": "post", "gated": False, "positions": "learned", "rotary_base": 0,
+                "rotary_base_local": 0, "window": 0, "global_every": 1, "relative_buckets": 0, "relative_distance": 128}
 
 
 class Broken(Exception):
@@ -69,9 +72,11 @@ def parse_metadata(data, header):
     require(canonical(spelled) == text, "canonical JSON")
     metadata = json.loads(text)
     is_int8 = metadata["precision"] == "int8"
-    is_3 = any(task.get("exits") for task in metadata["tasks"])
+    is_3 = (any(task.get("exits") or task.get("dense_norm") for task in metadata["tasks"])
+            or any(metadata["encoder"].get(key, default) != default for key, default in ENCODER_OF_3.items()))
     require(header["version"] == (3 if is_3 else 2 if is_int8 else 1), "the lowest version that can express it")
-    require(all(("exits" in task) == is_3 for task in metadata["tasks"]), "exits for version 3 alone")
+    require(all(("exits" in task) == ("dense_norm" in task) == is_3 for task in metadata["tasks"]), "exits for version 3 alone")
+    require(all((key in metadata["encoder"]) == is_3 for key in ENCODER_OF_3), "keys of the encoder for version 3 alone")
     require(("linears" in metadata) == ("calibration" in metadata) == is_int8, "linears and calibration for int8 alone")
     return metadata
 
@@ -113,8 +118,10 @@ def parse_tensors(data, header):
 
 def expected_tensors(metadata):
     """The table "Tensors" of FORMAT.md, but for the tokenizer's length."""
-    encoder = metadata["encoder"]
-    width, inner = encoder["hidden"], encoder["intermediate"]
+    encoder = {**ENCODER_OF_3, **metadata["encoder"]}
+    width, inner, positions = encoder["hidden"], encoder["intermediate"], encoder["max_positions"]
+    embedding = encoder["embedding_size"] or width
+    is_pre, is_rotary = encoder["norm_placement"] == "pre", encoder["positions"] == "rotary"
     section = up(width, 32)
     kind = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}[metadata["precision"]]
     stored = {layer["layer"]: layer for layer in metadata.get("linears", [])}
@@ -130,25 +137,41 @@ def expected_tensors(metadata):
         return [(f"{name}.weight", "s8", "panels", [outputs, inputs]), (f"{name}.scale", "f32", "rows", padded), (f"{name}.sums", "s32", "rows", padded),
                 *smooth, (f"{name}.bias", "f32", "rows", padded)]
 
-    def norm(name):
-        return [(f"{name}.gain", "f32", "rows", [width]), (f"{name}.bias", "f32", "rows", [width])]
+    def norm(name, size=width):
+        return [(f"{name}.gain", "f32", "rows", [size]), (f"{name}.bias", "f32", "rows", [size])]
 
-    result = [
-        ("embeddings.word", kind, "rows", [encoder["vocab_size"], width]),
-        ("embeddings.position", "f32", "rows", [encoder["max_positions"], width]),
-    ]
+    def rotary(name):
+        return [(f"{name}.{part}", "f32", "rows", [positions, width // encoder["heads"] // 2]) for part in ("cosines", "sines")]
+
+    result = [("embeddings.word", kind, "rows", [encoder["vocab_size"], embedding])]
+    if not is_rotary:
+        result.append(("embeddings.position", "f32", "rows", [positions, embedding]))
     if encoder["token_types"]:
-        result.append(("embeddings.type", "f32", "rows", [encoder["token_types"], width]))
-    result += norm("embeddings.norm")
+        result.append(("embeddings.type", "f32", "rows", [encoder["token_types"], embedding]))
+    result += norm("embeddings.norm", embedding)
+    if encoder["embedding_size"]:
+        result += linear("embeddings.projection", kind, width, embedding)
+    if encoder["relative_buckets"]:
+        result.append(("attention.relative_bias", "f32", "rows", [encoder["heads"], 2 * up(positions, 32)]))
+    if is_rotary:
+        result += rotary("rotary.global")
+        if encoder["window"]:
+            result += rotary("rotary.local")
     for i in range(encoder["layers"]):
         layer = f"layers.{i}."
         result += encoder_linear(layer + "qkv", 3 * section, width) + encoder_linear(layer + "attention_output", width, section)
-        result += norm(layer + "attention_norm") + encoder_linear(layer + "ffn_up", inner, width)
+        if i > 0 or not is_pre:
+            result += norm(layer + "attention_norm")
+        result += encoder_linear(layer + "ffn_up", 2 * inner if encoder["gated"] else inner, width)
         result += encoder_linear(layer + "ffn_down", width, inner) + norm(layer + "ffn_norm")
+    if is_pre:
+        result += norm("final_norm")
     for task in metadata["tasks"]:
         outputs = {"binary": 1, "regression": 1, "embedding": 0}.get(task["kind"], len(task["labels"]))
         if task["dense"]:
             result += linear(f"heads.{task['name']}.dense", "f32", width, width)
+        if task.get("dense_norm"):
+            result += norm(f"heads.{task['name']}.dense.norm")
         if outputs:
             result += linear(f"heads.{task['name']}.output", "f32", outputs, width)
         for exit in task.get("exits", []):

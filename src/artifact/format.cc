@@ -36,13 +36,26 @@ std::optional<uint64_t> product(uint64_t a, uint64_t b) {
   return result;
 }
 
-/// Versions 1 and 2 have no word for it.
-bool needs_version_3(const TaskEntry& entry) { return !entry.task.exits.empty(); }
+// Versions 1 and 2 have no word for it.
+
+bool needs_version_3(const TaskEntry& entry) {
+  return !entry.task.exits.empty() || entry.dense_norm;
+}
+
+bool needs_version_3(const model::EncoderSpec& spec) {
+  const model::EncoderSpec defaults;
+  return spec.embedding_size != 0 || spec.norm_placement != defaults.norm_placement ||
+         spec.is_gated || spec.positions != defaults.positions || spec.rotary_base != 0 ||
+         spec.rotary_base_local != 0 || spec.window != 0 ||
+         spec.global_every != defaults.global_every || spec.relative_buckets != 0 ||
+         spec.relative_distance != defaults.relative_distance;
+}
 
 }  // namespace
 
 uint32_t version_of(const Metadata& metadata) {
-  if (std::ranges::any_of(metadata.tasks, needs_version_3)) return 3;
+  const auto is_new = [](const TaskEntry& entry) { return needs_version_3(entry); };
+  if (needs_version_3(metadata.spec) || std::ranges::any_of(metadata.tasks, is_new)) return 3;
   return metadata.precision == model::Precision::int8 ? 2 : 1;
 }
 

@@ -90,10 +90,23 @@ inline Metadata golden_int8_metadata() {
   return metadata;
 }
 
-/// Version 3: three layers, and exits behind the first two.
+/// Version 3: three layers, exits behind the first two, and every key of the encoder off its
+/// default.
 inline Metadata golden_exits_metadata() {
   Metadata metadata = golden_metadata();
-  metadata.spec.layers = 3;
+  model::EncoderSpec& spec = metadata.spec;
+  spec.layers = 3;
+  spec.embedding_size = 6;
+  spec.norm_placement = model::NormPlacement::pre;
+  spec.is_gated = true;
+  spec.positions = model::Positions::rotary;
+  spec.rotary_base = 160000;
+  spec.rotary_base_local = 10000.5f;
+  spec.window = 5;
+  spec.global_every = 2;
+  spec.relative_buckets = 8;
+  spec.relative_distance = 20;
+  metadata.tasks[0].dense_norm = true;
   metadata.tasks[0].task.exits = {{.after_layer = 2, .confidence = 0.975f, .temperature = 0.8f}};
   metadata.tasks[1].task.exits = {
       {.after_layer = 1, .confidence = 0.9f, .temperature = 1, .below = 9.25f},

@@ -27,6 +27,7 @@ struct TaskEntry {
   model::Task task;
   bool has_dense = false;
   model::Activation dense_activation = model::Activation::identity;
+  bool dense_norm = false;  ///< a norm follows the activation
   bool operator==(const TaskEntry&) const = default;
 };
 

@@ -94,6 +94,42 @@ Status check_sha256(const std::string& where, std::string_view digits) {
   return check_characters(where, digits, {kDigits, "abcdef"});
 }
 
+Status check_base(const std::string& where, float base, bool is_used) {
+  const bool is_right = is_used ? base > 1 && std::isfinite(base) : base == 0;
+  return is_right ? Status()
+                  : wrong(where, is_used ? "a finite number over 1" : "0, as nothing uses it",
+                          fmt::to_string(base));
+}
+
+Status check_rotary(const EncoderSpec& spec) {
+  const bool is_rotary = spec.positions == model::Positions::rotary;
+  if (is_rotary && spec.head_dim() % 2 != 0) {
+    return wrong("encoder.hidden / encoder.heads", "even, as positions are rotary",
+                 fmt::to_string(spec.head_dim()));
+  }
+  TILEWISE_RETURN_IF_ERROR(check_base("encoder.rotary_base", spec.rotary_base, is_rotary));
+  return check_base("encoder.rotary_base_local", spec.rotary_base_local,
+                    is_rotary && spec.window > 0);
+}
+
+Status check_window(const EncoderSpec& spec) {
+  TILEWISE_RETURN_IF_ERROR(check_range("encoder.window", spec.window, 0, 1 << 20));
+  return check_range("encoder.global_every", spec.global_every, spec.window > 0 ? 2 : 1,
+                     spec.window > 0 ? 1024 : 1);
+}
+
+/// A quarter of the buckets is exact, and the logarithm starts there.
+Status check_relative(const EncoderSpec& spec) {
+  const int32_t buckets = spec.relative_buckets;
+  TILEWISE_RETURN_IF_ERROR(check_range("encoder.relative_buckets", buckets, 0, 4096));
+  if (buckets % 4 != 0) {
+    return wrong("encoder.relative_buckets", "a multiple of 4", fmt::to_string(buckets));
+  }
+  if (buckets == 0)
+    return check_range("encoder.relative_distance", spec.relative_distance, 128, 128);
+  return check_range("encoder.relative_distance", spec.relative_distance, buckets / 4 + 1, 1 << 20);
+}
+
 Status check_encoder(const EncoderSpec& spec) {
   TILEWISE_RETURN_IF_ERROR(check_text("encoder.family", spec.family, 1, kMaxNameBytes));
   TILEWISE_RETURN_IF_ERROR(
@@ -113,7 +149,14 @@ Status check_encoder(const EncoderSpec& spec) {
   if (!(spec.norm_epsilon > 0 && spec.norm_epsilon <= 1)) {
     return wrong("encoder.norm_epsilon", "over 0, at most 1", fmt::to_string(spec.norm_epsilon));
   }
-  return {};
+  TILEWISE_RETURN_IF_ERROR(check_range("encoder.embedding_size", spec.embedding_size, 0, 65536));
+  if (spec.embedding_size == spec.hidden) {
+    return wrong("encoder.embedding_size", "0 where it is the hidden size",
+                 fmt::to_string(spec.embedding_size));
+  }
+  TILEWISE_RETURN_IF_ERROR(check_window(spec));
+  TILEWISE_RETURN_IF_ERROR(check_rotary(spec));
+  return check_relative(spec);
 }
 
 Status check_task_name(const std::string& where, const std::string& name) {
@@ -258,6 +301,9 @@ Status check_task(const std::string& where, const TaskEntry& entry, const Encode
   TILEWISE_RETURN_IF_ERROR(check_exits(where + ".exits", task, spec.layers));
   if (entry.has_dense && task.kind == TaskKind::embedding) {
     return wrong(where + ".dense", "null for an embedding task", name_of(entry.dense_activation));
+  }
+  if (entry.dense_norm && !entry.has_dense) {
+    return wrong(where + ".dense_norm", "false without a dense layer", "true");
   }
   return {};
 }

@@ -22,13 +22,24 @@ std::string array(const Range& items, Write write) {
   return out += ']';
 }
 
-std::string to_json(const model::EncoderSpec& spec) {
+/// What an encoder has from version 3 on; it begins with a comma.
+std::string keys_of_version_3(const model::EncoderSpec& spec) {
+  return fmt::format(
+      R"(,"embedding_size":{},"norm_placement":"{}","gated":{},"positions":"{}","rotary_base":{},)"
+      R"("rotary_base_local":{},"window":{},"global_every":{},"relative_buckets":{},)"
+      R"("relative_distance":{})",
+      spec.embedding_size, name_of(spec.norm_placement), spec.is_gated, name_of(spec.positions),
+      json_number(spec.rotary_base), json_number(spec.rotary_base_local), spec.window,
+      spec.global_every, spec.relative_buckets, spec.relative_distance);
+}
+
+std::string to_json(const model::EncoderSpec& spec, uint32_t version) {
   return fmt::format(
       R"({{"family":{},"vocab_size":{},"hidden":{},"layers":{},"heads":{},"intermediate":{},)"
-      R"("max_positions":{},"token_types":{},"activation":"{}","norm_epsilon":{}}})",
+      R"("max_positions":{},"token_types":{},"activation":"{}","norm_epsilon":{}{}}})",
       json_text(spec.family), spec.vocab_size, spec.hidden, spec.layers, spec.heads,
       spec.intermediate, spec.max_positions, spec.token_types, name_of(spec.activation),
-      json_number(spec.norm_epsilon));
+      json_number(spec.norm_epsilon), version >= 3 ? keys_of_version_3(spec) : "");
 }
 
 std::string to_json(const model::InputTemplate& record_template) {
@@ -52,7 +63,8 @@ std::string to_json(const model::Exit& exit) {
 /// What a task has from version 3 on; it begins with a comma.
 std::string keys_of_version_3(const TaskEntry& entry) {
   const auto exit = [](const model::Exit& e) { return to_json(e); };
-  return fmt::format(R"(,"exits":{})", array(entry.task.exits, exit));
+  return fmt::format(R"(,"dense_norm":{},"exits":{})", entry.dense_norm,
+                     array(entry.task.exits, exit));
 }
 
 std::string to_json(const TaskEntry& entry, uint32_t version) {
@@ -114,7 +126,7 @@ std::string to_json(const Metadata& metadata) {
   };
   return fmt::format(
       R"({{"compiler":{},"precision":"{}","encoder":{},"tasks":{},"numerics":{}{},"provenance":{}}})",
-      json_text(metadata.compiler), name_of(metadata.precision), to_json(metadata.spec),
+      json_text(metadata.compiler), name_of(metadata.precision), to_json(metadata.spec, version),
       array(metadata.tasks, task), array(metadata.numerics, line), int8_keys(metadata),
       to_json(metadata.provenance));
 }

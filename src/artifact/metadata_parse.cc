@@ -182,6 +182,19 @@ class ObjectReader {
   size_t asked_ = 0;
 };
 
+void read_version_3(ObjectReader& in, model::EncoderSpec& spec) {
+  spec.embedding_size = in.integer("embedding_size");
+  spec.norm_placement = in.name<model::NormPlacement>("norm_placement");
+  spec.is_gated = in.boolean("gated");
+  spec.positions = in.name<model::Positions>("positions");
+  spec.rotary_base = in.real("rotary_base");
+  spec.rotary_base_local = in.real("rotary_base_local");
+  spec.window = in.integer("window");
+  spec.global_every = in.integer("global_every");
+  spec.relative_buckets = in.integer("relative_buckets");
+  spec.relative_distance = in.integer("relative_distance");
+}
+
 model::EncoderSpec read_encoder(const element& value, std::string where, Status& error) {
   ObjectReader in(value, std::move(where), error);
   model::EncoderSpec spec;
@@ -195,6 +208,7 @@ model::EncoderSpec read_encoder(const element& value, std::string where, Status&
   spec.token_types = in.integer("token_types");
   spec.activation = in.name<model::Activation>("activation");
   spec.norm_epsilon = in.real("norm_epsilon");
+  if (in.has("embedding_size")) read_version_3(in, spec);
   in.finish();
   return spec;
 }
@@ -265,6 +279,7 @@ TaskEntry read_task(const element& value, std::string where, Status& error) {
     entry.dense_activation = in.name_of_element<model::Activation>(found, in.path("dense"));
   }
   if (in.has("exits")) {
+    entry.dense_norm = in.boolean("dense_norm");
     in.each("exits", [&](const element& item, std::string at) {
       task.exits.push_back(read_exit(item, std::move(at), error));
     });

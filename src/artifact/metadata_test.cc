@@ -99,11 +99,32 @@ TEST(MetadataTest, RoundTripOfExits) {
               HasSubstr("tasks[1].exits[0].below"));
   EXPECT_THAT(error(replaced(json, "\"below\":9.25", "\"below\":9.25,\"head\":1")),
               HasSubstr("tasks[1].exits[0]"));
-  EXPECT_THAT(error(replaced(json, ",\"exits\":[]", "")), HasSubstr("keys of its version"));
+  EXPECT_THAT(error(replaced(json, ",\"dense_norm\":false,\"exits\":[]", "")),
+              HasSubstr("keys of its version"));
   EXPECT_THAT(error(replaced(to_json(golden_metadata()), "\"dense\":\"tanh\"",
-                             "\"dense\":\"tanh\",\"exits\":[]")),
+                             "\"dense\":\"tanh\",\"dense_norm\":false,\"exits\":[]")),
               HasSubstr("keys of its version"));
   EXPECT_THAT(error(replaced(json, "\"exits\":[]", "\"exits\":{}")), HasSubstr("tasks[2].exits"));
+}
+
+TEST(MetadataTest, KeysOfTheEncoderThatVersion3Adds) {
+  const std::string json = to_json(golden_exits_metadata());
+  const auto error = [](const std::string& text) {
+    return parse_metadata(text).status().message();
+  };
+  EXPECT_THAT(error(replaced(json, "\"gated\":true", "\"gated\":1")), HasSubstr("encoder.gated"));
+  EXPECT_THAT(error(replaced(json, "\"rotary\"", "\"alibi\"")), HasSubstr("encoder.positions"));
+  EXPECT_THAT(error(replaced(json, "\"pre\"", "\"both\"")), HasSubstr("encoder.norm_placement"));
+  EXPECT_THAT(error(replaced(json, "\"window\":5", "\"window\":5.5")), HasSubstr("encoder.window"));
+  EXPECT_THAT(error(replaced(json, "\"window\":5,", "")), HasSubstr("encoder.window"));
+
+  // A single one of them is enough for the version, and then all are there.
+  Metadata metadata = golden_metadata();
+  EXPECT_EQ(to_json(metadata).find("window"), std::string::npos);
+  metadata.spec.embedding_size = 7;
+  const auto parsed = parse_metadata(to_json(metadata));
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message();
+  EXPECT_EQ(*parsed, metadata);
 }
 
 TEST(MetadataTest, FloatsComeBackExactly) {
@@ -288,6 +309,43 @@ TEST(MetadataTest, EveryRangeIsChecked) {
     EXPECT_EQ(status.problem().where, cases[i].field) << "case " << i;
     EXPECT_NE(status.problem().expected, "") << "case " << i;
     EXPECT_NE(status.problem().found, "") << "case " << i;
+  }
+}
+
+TEST(MetadataTest, EveryRangeOfTheEncoderOfVersion3IsChecked) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::vector<Wrong> cases = {
+      {"encoder.embedding_size", [](Metadata& m) { m.spec.embedding_size = -1; }},
+      {"encoder.embedding_size", [](Metadata& m) { m.spec.embedding_size = m.spec.hidden; }},
+      {"encoder.hidden / encoder.heads", [](Metadata& m) { m.spec.heads = 4; }},
+      {"encoder.rotary_base", [](Metadata& m) { m.spec.rotary_base = 1; }},
+      {"encoder.rotary_base", [](Metadata& m) { m.spec.rotary_base = kInfinity; }},
+      {"encoder.rotary_base", [](Metadata& m) { m.spec.positions = model::Positions::learned; }},
+      {"encoder.rotary_base_local", [](Metadata& m) { m.spec.rotary_base_local = 0; }},
+      {"encoder.rotary_base_local",
+       [](Metadata& m) {
+         m.spec.window = 0;
+         m.spec.global_every = 1;
+       }},
+      {"encoder.window", [](Metadata& m) { m.spec.window = -1; }},
+      {"encoder.global_every", [](Metadata& m) { m.spec.global_every = 1; }},
+      {"encoder.global_every",
+       [](Metadata& m) {
+         m.spec.window = 0;
+         m.spec.rotary_base_local = 0;
+       }},
+      {"encoder.relative_buckets", [](Metadata& m) { m.spec.relative_buckets = 6; }},
+      {"encoder.relative_buckets", [](Metadata& m) { m.spec.relative_buckets = -4; }},
+      {"encoder.relative_distance", [](Metadata& m) { m.spec.relative_distance = 2; }},
+      {"encoder.relative_distance", [](Metadata& m) { m.spec.relative_buckets = 0; }},
+      {"tasks[1].dense_norm", [](Metadata& m) { m.tasks[1].dense_norm = true; }},
+  };
+  for (size_t i = 0; i < cases.size(); ++i) {
+    Metadata metadata = golden_exits_metadata();
+    cases[i].change(metadata);
+    const Status status = validate(metadata);
+    EXPECT_EQ(status.code(), StatusCode::invalid_input) << "case " << i << ", " << cases[i].field;
+    EXPECT_EQ(status.problem().where, cases[i].field) << "case " << i;
   }
 }
 

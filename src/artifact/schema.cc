@@ -70,22 +70,47 @@ class SpecList {
 
   void embeddings() {
     const EncoderSpec& spec = metadata_.spec;
-    rows("embeddings.word", precision_, {spec.vocab_size, spec.hidden});
-    rows("embeddings.position", DataType::f32, {spec.max_positions, spec.hidden});
-    if (spec.token_types > 0) {
-      rows("embeddings.type", DataType::f32, {spec.token_types, spec.hidden});
+    const int64_t width = spec.embedding_width();
+    rows("embeddings.word", precision_, {spec.vocab_size, width});
+    if (spec.positions == model::Positions::learned) {
+      rows("embeddings.position", DataType::f32, {spec.max_positions, width});
     }
-    norm("embeddings.norm", spec.hidden);
+    if (spec.token_types > 0) {
+      rows("embeddings.type", DataType::f32, {spec.token_types, width});
+    }
+    norm("embeddings.norm", width);
+    if (spec.embedding_size > 0) {
+      linear("embeddings.projection", precision_, spec.hidden, width);
+    }
+  }
+
+  /// What attention knows of positions.
+  void positions() {
+    const EncoderSpec& spec = metadata_.spec;
+    if (spec.relative_buckets > 0) {
+      rows("attention.relative_bias", DataType::f32, {spec.heads, 2 * relative_span(spec)});
+    }
+    if (spec.positions != model::Positions::rotary) return;
+    rotary("rotary.global");
+    if (spec.window > 0) rotary("rotary.local");
   }
 
   void layer(int index) {
     const size_t first = static_cast<size_t>(index) * kLinearsPerLayer;
     encoder_linear(first);
     encoder_linear(first + 1);
-    norm(layer_tensor(index, "attention_norm"), metadata_.spec.hidden);
+    if (metadata_.spec.has_attention_norm(index)) {
+      norm(layer_tensor(index, "attention_norm"), metadata_.spec.hidden);
+    }
     encoder_linear(first + 2);
     encoder_linear(first + 3);
     norm(layer_tensor(index, "ffn_norm"), metadata_.spec.hidden);
+  }
+
+  void final_norm() {
+    if (metadata_.spec.norm_placement == model::NormPlacement::pre) {
+      norm("final_norm", metadata_.spec.hidden);
+    }
   }
 
   void head(const TaskEntry& entry) {
@@ -94,6 +119,7 @@ class SpecList {
     if (entry.has_dense) {
       linear(head_tensor(task, "dense"), DataType::f32, spec.hidden, spec.hidden);
     }
+    if (entry.dense_norm) norm(head_tensor(task, "dense.norm"), spec.hidden);
     if (entry.task.outputs() > 0) {
       linear(head_tensor(task, "output"), DataType::f32, entry.task.outputs(), spec.hidden);
     }
@@ -105,6 +131,12 @@ class SpecList {
   std::vector<TensorSpec> take() { return std::move(specs_); }
 
  private:
+  void rotary(const std::string& name) {
+    const EncoderSpec& spec = metadata_.spec;
+    rows(name + ".cosines", DataType::f32, {spec.max_positions, spec.head_dim() / 2});
+    rows(name + ".sines", DataType::f32, {spec.max_positions, spec.head_dim() / 2});
+  }
+
   const Metadata& metadata_;
   std::vector<LinearLayer> linears_;
   DataType precision_ = DataType::f32;
@@ -121,7 +153,7 @@ std::vector<LinearLayer> linear_layers(const EncoderSpec& spec) {
   for (int i = 0; i < spec.layers; ++i) {
     layers.push_back({layer_tensor(i, "qkv"), 3 * section, spec.hidden});
     layers.push_back({layer_tensor(i, "attention_output"), spec.hidden, section});
-    layers.push_back({layer_tensor(i, "ffn_up"), spec.intermediate, spec.hidden});
+    layers.push_back({layer_tensor(i, "ffn_up"), spec.ffn_up_outputs(), spec.hidden});
     layers.push_back({layer_tensor(i, "ffn_down"), spec.hidden, spec.intermediate});
   }
   return layers;
@@ -142,7 +174,9 @@ double int8_share(const Metadata& metadata) {
 std::vector<TensorSpec> tensor_specs(const Metadata& metadata) {
   SpecList list(metadata);
   list.embeddings();
+  list.positions();
   for (int i = 0; i < metadata.spec.layers; ++i) list.layer(i);
+  list.final_norm();
   for (const TaskEntry& entry : metadata.tasks) list.head(entry);
   return list.take();
 }

@@ -40,6 +40,12 @@ double int8_share(const Metadata& metadata);
 /// For metadata that validate() accepts.
 std::vector<TensorSpec> tensor_specs(const Metadata& metadata);
 
+/// The distances of "attention.relative_bias": from minus this to one less. Whole panels, so that
+/// kernels may read beyond the longest sequence.
+inline int64_t relative_span(const model::EncoderSpec& spec) {
+  return (int64_t{spec.max_positions} + 31) / 32 * 32;
+}
+
 /// Columns of each of Q, K and V: `hidden` rounded up to whole panels.
 int32_t qkv_section(const model::EncoderSpec& spec);
 

@@ -57,6 +57,7 @@ TEST(SchemaTest, ExitsFollowTheirTasksOutput) {
   const auto specs = tensor_specs(golden_exits_metadata());
   EXPECT_THAT(names_of(specs, "heads.duplicate."),
               ElementsAre("heads.duplicate.dense.weight", "heads.duplicate.dense.bias",
+                          "heads.duplicate.dense.norm.gain", "heads.duplicate.dense.norm.bias",
                           "heads.duplicate.output.weight", "heads.duplicate.output.bias",
                           "heads.duplicate.exit2.weight", "heads.duplicate.exit2.bias"));
   EXPECT_THAT(names_of(specs, "heads.intent."),
@@ -68,6 +69,39 @@ TEST(SchemaTest, ExitsFollowTheirTasksOutput) {
   EXPECT_EQ(weight.layout, Layout::panels);
   EXPECT_EQ(weight.shape, (std::vector<int64_t>{2, 4}));
   EXPECT_EQ(find(specs, "heads.intent.exit2.bias").shape, (std::vector<int64_t>{32}));
+}
+
+// Hidden 4 in 2 heads, embeddings of 6, 16 positions: the table of distances spans 32.
+TEST(SchemaTest, EncodersOfVersion3HaveTheTensorsOfTheFormat) {
+  const auto specs = tensor_specs(golden_exits_metadata());
+  EXPECT_THAT(names_of(specs, "embeddings."),
+              ElementsAre("embeddings.word", "embeddings.type", "embeddings.norm.gain",
+                          "embeddings.norm.bias", "embeddings.projection.weight",
+                          "embeddings.projection.bias"));
+  EXPECT_THAT(names_of(specs, "rotary."),
+              ElementsAre("rotary.global.cosines", "rotary.global.sines", "rotary.local.cosines",
+                          "rotary.local.sines"));
+  EXPECT_THAT(names_of(specs, "layers.0.attention_norm"), ElementsAre());
+  EXPECT_THAT(names_of(specs, "layers.1.attention_norm"),
+              ElementsAre("layers.1.attention_norm.gain", "layers.1.attention_norm.bias"));
+  EXPECT_THAT(names_of(specs, "final_norm"), ElementsAre("final_norm.gain", "final_norm.bias"));
+  const auto expect = [&](const char* name, DataType type, Layout layout,
+                          const std::vector<int64_t>& shape) {
+    const TensorSpec& spec = find(specs, name);
+    EXPECT_EQ(spec.type, type) << name;
+    EXPECT_EQ(spec.layout, layout) << name;
+    EXPECT_EQ(spec.shape, shape) << name;
+  };
+  expect("embeddings.word", DataType::bf16, Layout::rows, {3, 6});
+  expect("embeddings.type", DataType::f32, Layout::rows, {2, 6});
+  expect("embeddings.norm.gain", DataType::f32, Layout::rows, {6});
+  expect("embeddings.projection.weight", DataType::bf16, Layout::panels, {4, 6});
+  expect("embeddings.projection.bias", DataType::f32, Layout::rows, {32});
+  expect("attention.relative_bias", DataType::f32, Layout::rows, {2, 64});
+  expect("rotary.local.sines", DataType::f32, Layout::rows, {16, 1});
+  expect("layers.2.ffn_up.weight", DataType::bf16, Layout::panels, {16, 4});
+  expect("layers.2.ffn_down.weight", DataType::bf16, Layout::panels, {4, 8});
+  expect("heads.duplicate.dense.norm.gain", DataType::f32, Layout::rows, {4});
 }
 
 TEST(SchemaTest, LinearLayersInTheOrderOfTheFile) {

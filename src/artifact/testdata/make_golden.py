@@ -43,10 +43,12 @@ LINEARS = (
 METADATA_V2 = METADATA_V1.replace('"precision":"bf16"', '"precision":"int8"').replace('"provenance"', LINEARS + '"provenance"')
 METADATA_V3 = (
     METADATA_V1.replace('"layers":1', '"layers":3')
-    .replace('"dense":"tanh"}', '"dense":"tanh","exits":[{"after_layer":2,"confidence":0.975,"temperature":0.8,"below":null}]}')
-    .replace('"normalize":false,"dense":null}', '"normalize":false,"dense":null,"exits":[{"after_layer":1,"confidence":0.9,"temperature":1,"below":9.25},'
+    .replace('"norm_epsilon":1e-12', '"norm_epsilon":1e-12,"embedding_size":6,"norm_placement":"pre","gated":true,"positions":"rotary",'
+             '"rotary_base":160000,"rotary_base_local":10000.5,"window":5,"global_every":2,"relative_buckets":8,"relative_distance":20')
+    .replace('"dense":"tanh"}', '"dense":"tanh","dense_norm":true,"exits":[{"after_layer":2,"confidence":0.975,"temperature":0.8,"below":null}]}')
+    .replace('"normalize":false,"dense":null}', '"normalize":false,"dense":null,"dense_norm":false,"exits":[{"after_layer":1,"confidence":0.9,"temperature":1,"below":9.25},'
              '{"after_layer":2,"confidence":1,"temperature":1.3,"below":-0.5}]}')
-    .replace('"normalize":true,"dense":null}', '"normalize":true,"dense":null,"exits":[]}')
+    .replace('"normalize":true,"dense":null}', '"normalize":true,"dense":null,"dense_norm":false,"exits":[]}')
 )
 
 F32, BF16, BYTES, S8, S32 = 1, 2, 3, 4, 5
