@@ -31,6 +31,7 @@ static_assert(sizeof(ByteBpeSettings) == 1032);
 /// Its part of the opened tables. Immutable and thread-safe.
 struct ByteBpe {
   class Encoder;
+  static constexpr auto kModel = model::TokenizerModel::byte_bpe;
   /// Its sections after the settings.
   enum : int { kPairSlots = kOwnSections, kMerged, kCompositions };
 

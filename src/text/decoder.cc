@@ -3,6 +3,9 @@
 #include <string_view>
 #include <utility>
 
+#include "text/byte_alphabet.h"
+#include "text/utf8.h"
+
 namespace tilewise::text {
 namespace {
 
@@ -22,9 +25,8 @@ void clean_up(std::string& token) {
   for (const auto& [from, to] : kRules) replace_all(token, from, to);
 }
 
-}  // namespace
-
-std::string decode(const Tokenizer& tokenizer, std::span<const int32_t> ids, bool skip_special) {
+std::string decode_wordpiece(const Tokenizer& tokenizer, std::span<const int32_t> ids,
+                             bool skip_special) {
   constexpr std::string_view kContinuation = "##";
   std::string text;
   std::string piece;
@@ -45,6 +47,29 @@ std::string decode(const Tokenizer& tokenizer, std::span<const int32_t> ids, boo
     text += piece;
   }
   return text;
+}
+
+/// A token that spells no bytes, as an added one may, is text itself.
+std::string decode_bytes(const Tokenizer& tokenizer, std::span<const int32_t> ids,
+                         bool skip_special) {
+  std::string bytes;
+  for (const int32_t id : ids) {
+    if (skip_special && tokenizer.is_special(id)) continue;
+    const std::string_view token = tokenizer.token(id);
+    bytes += spelled_bytes(token).value_or(std::string(token));
+  }
+  return replace_invalid_utf8(bytes);
+}
+
+}  // namespace
+
+std::string decode(const Tokenizer& tokenizer, std::span<const int32_t> ids, bool skip_special) {
+  switch (tokenizer.model()) {
+    case model::TokenizerModel::byte_bpe:
+      return decode_bytes(tokenizer, ids, skip_special);
+    default:
+      return decode_wordpiece(tokenizer, ids, skip_special);
+  }
 }
 
 }  // namespace tilewise::text

@@ -42,6 +42,9 @@ void Tokenizer::encode(std::string_view text, std::vector<int32_t>& ids) const {
   std::visit([&](const auto& model) { encode_with(model, tables.added, text, ids); }, tables.model);
 }
 
+model::TokenizerModel Tokenizer::model() const {
+  return std::visit([](const auto& model) { return model.kModel; }, tables_->model);
+}
 int32_t Tokenizer::cls_id() const { return tables_->cls_id; }
 int32_t Tokenizer::sep_id() const { return tables_->sep_id; }
 int32_t Tokenizer::pad_id() const { return tables_->pad_id; }

@@ -41,6 +41,7 @@ class Tokenizer {
   /// Hugging Face does.
   void encode(std::string_view text, std::vector<int32_t>& ids) const;
 
+  model::TokenizerModel model() const;
   int32_t cls_id() const;
   int32_t sep_id() const;
   int32_t pad_id() const;

@@ -28,6 +28,7 @@ enum class ByteClass : uint8_t {
 /// Its part of the opened tables, and what follows from it for ASCII. Immutable and thread-safe.
 struct WordPiece {
   class Encoder;
+  static constexpr auto kModel = model::TokenizerModel::wordpiece;
 
   /// Roots of `pieces`: tokens that begin a word, and those that go on within one (without their
   /// prefix).
