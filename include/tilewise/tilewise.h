@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -79,6 +80,16 @@ struct PredictOptions {
   std::optional<float> threshold = {};
 };
 
+/// Token sequences end to end, without padding, as the model's tokenizer made them: special tokens
+/// included. It owns nothing.
+struct TokenBatch {
+  const int32_t* ids = nullptr;
+  const int32_t* types = nullptr;  ///< token types, as many as ids; null: all 0
+  /// sequences + 1, from 0: sequence i is ids[offsets[i], offsets[i + 1]).
+  const int32_t* offsets = nullptr;
+  int32_t sequences = 0;
+};
+
 // Of columns.h.
 class StringColumn;
 struct RecordColumn;
@@ -86,9 +97,9 @@ using ContentColumn = std::variant<StringColumn, RecordColumn>;
 struct ColumnOptions;
 struct AnswerColumns;
 
-/// An opened artifact with its replicas: one thread a core. Cheap to copy (copies share everything),
-/// thread-safe. The last copy ends the threads. A moved-from Model may only be assigned to or
-/// destroyed.
+/// An opened artifact with its replicas: one thread a core. Cheap to copy (copies share
+/// everything), thread-safe. The last copy ends the threads. A moved-from Model may only be
+/// assigned to or destroyed.
 class TILEWISE_EXPORT Model {
  public:
   /// Maps the file (milliseconds) and starts the replicas. Errors: not_found, io_error,
@@ -127,6 +138,15 @@ class TILEWISE_EXPORT Model {
   Result<AnswerColumns> score_columns(const std::string& task, const ContentColumn& left,
                                       const ContentColumn& right,
                                       const ColumnOptions& options) const;
+
+  /// Token ids instead of text: the logits of a task, or its embedding; sequences x
+  /// TaskInfo::outputs floats, bit for bit those of predict() on a text with these tokens. A
+  /// sequence is never cut: it may be longer than TaskInfo::max_tokens, as long as the encoder has
+  /// positions. Exits are not taken. `stop` as ColumnOptions::stop. Several calls at once share the
+  /// replicas. Errors: not_found (no such task); invalid_argument (a length, an id or a type that
+  /// the model does not have, naming it); interrupted; unavailable_machine (no memory).
+  Result<std::vector<float>> run_tokens(const std::string& task, const TokenBatch& batch,
+                                        const std::function<bool()>& stop = {}) const;
 
  private:
   struct State;

@@ -8,9 +8,11 @@
 #include <tilewise/columns.h>
 #include <tilewise/tilewise.h>
 
+#include "calibration.h"
 #include "column.h"
 #include "errors.h"
 #include "open_model.h"
+#include "padded_tokens.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -26,6 +28,16 @@ nb::object memory_of(const AnswerColumns& answers, const std::vector<T>& column)
   using View = nb::ndarray<nb::memview, const T, nb::ndim<1>>;
   const T* data = column.empty() ? &kNothing : column.data();
   return nb::cast(View(data, {column.size()}, nb::find(answers)));
+}
+
+/// A memoryview that may be written to and owns the floats. Never one of a null pointer.
+nb::object memory_of(std::vector<float> values) {
+  auto* owned = new std::vector<float>(std::move(values));
+  const nb::capsule owner(
+      owned, [](void* pointer) noexcept { delete static_cast<std::vector<float>*>(pointer); });
+  static float nothing = 0;
+  using View = nb::ndarray<nb::memview, float, nb::ndim<1>>;
+  return nb::cast(View(owned->empty() ? &nothing : owned->data(), {owned->size()}, owner));
 }
 
 template <auto Member>
@@ -94,14 +106,30 @@ void add_model(nb::module_& module) {
             return self.answer({task, top, both_orders, threshold, logits}, left, right);
           },
           "task"_a, "left"_a, "right"_a.none(), nb::kw_only(), "top"_a, "both_orders"_a,
-          "threshold"_a.none(), "logits"_a);
+          "threshold"_a.none(), "logits"_a)
+      .def(
+          "run",
+          [](const OpenModel& self, const std::string& task, const TokenArray& ids,
+             const std::optional<TokenArray>& mask, const std::optional<TokenArray>& types) {
+            return memory_of(self.run(task, pack(ids, mask, types).batch()));
+          },
+          "task"_a, "ids"_a, "mask"_a.none(), "types"_a.none());
 }
 
+/// `calibration`: (task, left or only side, right side or None) each.
 void compile_checkpoint(const std::string& folder, const std::string& output,
-                        const std::string& backbone, const std::string& precision) {
+                        const std::string& backbone, const std::string& precision,
+                        const nb::list& calibration) {
+  CompileOptions options{backbone, precision, {}};
+  for (const nb::handle rows : calibration) {
+    const auto right = nb::cast<nb::object>(rows[2]);
+    options.calibration.push_back(
+        calibration_of(nb::cast<std::string>(rows[0]), nb::cast<const Column&>(rows[1]),
+                       right.is_none() ? nullptr : nb::cast<const Column*>(right)));
+  }
   const Status status = [&] {
     const nb::gil_scoped_release others_run;
-    return compile(folder, output, {backbone, precision, {}});
+    return compile(folder, output, options);
   }();
   if (!status.ok()) raise(status);
 }
@@ -122,5 +150,6 @@ NB_MODULE(_core, module) {
   add_column_type(module);
   add_answers(module);
   add_model(module);
-  module.def("compile", &compile_checkpoint, "folder"_a, "output"_a, "backbone"_a, "precision"_a);
+  module.def("compile", &compile_checkpoint, "folder"_a, "output"_a, "backbone"_a, "precision"_a,
+             "calibration"_a);
 }

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <nanobind/nanobind.h>
 #include <sys/types.h>
@@ -39,7 +40,12 @@ class OpenModel {
   /// whose handler raises (KeyboardInterrupt) ends it early.
   AnswerColumns answer(const Question& question, const Column& left, const Column* right) const;
 
+  /// The same for token sequences: sequences x outputs floats.
+  std::vector<float> run(const std::string& task, const TokenBatch& tokens) const;
+
  private:
+  void check_process() const;
+
   std::optional<Model> model_;
   pid_t process_;
 };

@@ -1,10 +1,8 @@
 // Columns in, columns out: rows of the columns go to the replicas in shares, and the shares'
 // answers are put together in the order of the rows.
 #include <algorithm>
-#include <chrono>
-#include <deque>
 #include <exception>
-#include <future>
+#include <memory>
 #include <utility>
 
 #include <tilewise/columns.h>
@@ -12,13 +10,12 @@
 
 #include "api/convert.h"
 #include "api/model_state.h"
+#include "api/shares.h"
 #include "engine/engine.h"
 #include "model/content_view.h"
 
 namespace tilewise {
 namespace {
-
-constexpr std::chrono::milliseconds kStopIsAsked{100};
 
 /// Rows: enough that a pass is full, few enough that all replicas end together.
 constexpr int64_t kLargestShare = 128;
@@ -93,11 +90,7 @@ class Share {
       worker.run();
       collect(worker);
     } catch (const std::exception& error) {
-      failure_ = unavailable_machine({.what = "The rows cannot be answered",
-                                      .where = "row " + std::to_string(first_),
-                                      .expected = {},
-                                      .found = error.what(),
-                                      .remedy = "Give the process more memory"});
+      failure_ = api::no_memory("row " + std::to_string(first_), error);
     }
   }
 
@@ -192,89 +185,32 @@ class Share {
   Status failure_;
 };
 
-/// A call's shares in flight: a few a replica, so that none of them waits and that others' calls
-/// get their turn between them.
-class Shares {
- public:
-  Shares(engine::Engine& engine, const Call& call, int64_t rows)
-      : engine_(engine), call_(call), rows_(rows) {
-    const int64_t fair = (rows + engine.replicas() - 1) / engine.replicas();
-    share_rows_ = std::clamp<int64_t>(fair, 1, kLargestShare);
-  }
-
-  /// Waits for what is in flight.
-  ~Shares() {
-    for (const Running& share : running_) {
-      if (share.done.valid()) share.done.wait();
-    }
-  }
-  Shares(const Shares&) = delete;
-  Shares& operator=(const Shares&) = delete;
-
-  Result<AnswerColumns> run(const std::function<bool()>& stop) {
-    AnswerColumns answers;
-    for (submit(); !running_.empty(); submit()) {
-      const Running& oldest = running_.front();
-      while (oldest.done.wait_for(kStopIsAsked) != std::future_status::ready) {
-        if (stop && stop()) return stopped(answers.rows);
-      }
-      TILEWISE_RETURN_IF_ERROR(oldest.share->failure());
-      append(oldest.share->answers(), answers);
-      running_.pop_front();
-      if (is_time_to_ask() && stop && stop()) return stopped(answers.rows);
-    }
-    return answers;
-  }
-
- private:
-  struct Running {
-    explicit Running(std::unique_ptr<Share> rows) : share(std::move(rows)) {}
-    std::unique_ptr<Share> share;
-    std::future<void> done;
-  };
-
-  void submit() {
-    const auto most = 2 * static_cast<size_t>(engine_.replicas()) + 1;
-    while (next_row_ < rows_ && running_.size() < most) {
-      const int64_t count = std::min(share_rows_, rows_ - next_row_);
-      Share* share =
-          running_.emplace_back(std::make_unique<Share>(call_, next_row_, count)).share.get();
-      running_.back().done =
-          engine_.submit([share](engine::Worker& worker) { share->answer(worker); });
-      next_row_ += count;
-    }
-  }
-
-  bool is_time_to_ask() {
-    const auto now = std::chrono::steady_clock::now();
-    if (now - asked_ < kStopIsAsked) return false;
-    asked_ = now;
-    return true;
-  }
-
-  Status stopped(int64_t answered) const {
-    return interrupted({.what = "The call was stopped",
-                        .where = "row " + std::to_string(answered) + " of " + std::to_string(rows_),
-                        .expected = {},
-                        .found = {},
-                        .remedy = {}});
-  }
-
-  engine::Engine& engine_;
-  const Call& call_;
-  int64_t rows_;
-  int64_t share_rows_ = 1;
-  int64_t next_row_ = 0;
-  std::deque<Running> running_;
-  std::chrono::steady_clock::time_point asked_ = std::chrono::steady_clock::now();
-};
-
 Status unlike_rows(int64_t left, int64_t right) {
   return invalid_argument({.what = "The two sides of the pairs have not the same number of rows",
                            .where = {},
                            .expected = std::to_string(left),
                            .found = std::to_string(right),
                            .remedy = {}});
+}
+
+Result<AnswerColumns> answer_rows(engine::Engine& engine, const Call& call, int64_t rows,
+                                  const api::Stop& stop) {
+  const int64_t fair = (rows + engine.replicas() - 1) / engine.replicas();
+  const int64_t most = std::clamp<int64_t>(fair, 1, kLargestShare);
+  int64_t next_row = 0;
+  const auto next = [&]() -> std::unique_ptr<Share> {
+    const int64_t first = next_row;
+    next_row = std::min(rows, first + most);
+    return first == next_row ? nullptr : std::make_unique<Share>(call, first, next_row - first);
+  };
+  AnswerColumns answers;
+  const auto finish = [&](Share& share) -> Status {
+    TILEWISE_RETURN_IF_ERROR(share.failure());
+    append(share.answers(), answers);
+    return {};
+  };
+  TILEWISE_RETURN_IF_ERROR(api::answer_shares<Share>(engine, stop, next, finish));
+  return answers;
 }
 
 Result<AnswerColumns> answer(engine::Engine& engine, const std::string& name,
@@ -289,11 +225,11 @@ Result<AnswerColumns> answer(engine::Engine& engine, const std::string& name,
   const Call call{engine.metadata().tasks[static_cast<size_t>(index)].task,
                   tasks,
                   predict,
-                  engine.output_width(tasks),
+                  static_cast<size_t>(api::outputs_of(engine.metadata(), index)),
                   options.logits,
                   left,
                   right};
-  return Shares(engine, call, rows).run(options.stop);
+  return answer_rows(engine, call, rows, options.stop);
 }
 
 }  // namespace

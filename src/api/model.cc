@@ -13,19 +13,30 @@ const char* version() { return TILEWISE_VERSION; }
 
 namespace api {
 
-Result<int32_t> find_task(const artifact::Metadata& metadata, const std::string& name,
-                          model::InputKind input) {
+Result<int32_t> find_task(const artifact::Metadata& metadata, const std::string& name) {
   std::string names;
   for (size_t i = 0; i < metadata.tasks.size(); ++i) {
     const model::Task& task = metadata.tasks[i].task;
+    if (task.name == name) return static_cast<int32_t>(i);
     names.append(names.empty() ? "" : ", ").append(task.name);
-    if (task.name != name) continue;
-    if (task.input == input) return static_cast<int32_t>(i);
-    const bool pairs = task.input == model::InputKind::pair;
-    return invalid_argument({std::string("The task takes ") + (pairs ? "pairs" : "single texts"),
-                             name, "", "", pairs ? "Call score()" : "Call predict()"});
   }
   return not_found({"The model has no such task", name, names, "", ""});
+}
+
+Result<int32_t> find_task(const artifact::Metadata& metadata, const std::string& name,
+                          model::InputKind input) {
+  TILEWISE_ASSIGN_OR_RETURN(const int32_t index, find_task(metadata, name));
+  const model::Task& task = metadata.tasks[static_cast<size_t>(index)].task;
+  if (task.input == input) return index;
+  const bool pairs = task.input == model::InputKind::pair;
+  return invalid_argument({std::string("The task takes ") + (pairs ? "pairs" : "single texts"),
+                           name, "", "", pairs ? "Call score()" : "Call predict()"});
+}
+
+int32_t outputs_of(const artifact::Metadata& metadata, int32_t task) {
+  const model::Task& description = metadata.tasks[static_cast<size_t>(task)].task;
+  return description.kind == model::TaskKind::embedding ? metadata.spec.hidden
+                                                        : description.outputs();
 }
 
 Status check_single(const PredictOptions& options) {
@@ -77,8 +88,7 @@ std::vector<TaskInfo> Model::tasks() const {
   const auto& entries = state_->engine->metadata().tasks;
   for (size_t i = 0; i < entries.size(); ++i) {
     tasks.push_back(api::to_public(entries[i].task));
-    tasks.back().outputs =
-        static_cast<int32_t>(state_->engine->output_width({static_cast<int32_t>(i)}));
+    tasks.back().outputs = api::outputs_of(state_->engine->metadata(), static_cast<int32_t>(i));
   }
   return tasks;
 }

@@ -96,6 +96,11 @@ class Worker {
   Result<int64_t> encode_side(const model::Task& task, const model::Content& content,
                               std::vector<int32_t>& ids);
 
+  /// A sequence as another tokenizer made it, with its special tokens; never cut. `types`: as many,
+  /// or none for all 0. It must be one that runtime::check_batch takes, and the batch one without
+  /// PredictOptions::both_orders.
+  void add_tokens(std::span<const int32_t> ids, std::span<const int32_t> types);
+
   /// Inputs of this batch so far.
   size_t added() const { return truncated_.size(); }
 

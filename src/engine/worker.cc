@@ -102,6 +102,15 @@ Result<Side> Worker::encode_view(const model::ContentView& content, std::vector<
   return Side{ids, tokens};
 }
 
+void Worker::add_tokens(std::span<const int32_t> ids, std::span<const int32_t> types) {
+  packed_.ids.insert(packed_.ids.end(), ids.begin(), ids.end());
+  packed_.types.insert(packed_.types.end(), types.begin(), types.end());
+  packed_.types.resize(packed_.ids.size());
+  packed_.offsets.push_back(static_cast<int32_t>(packed_.ids.size()));
+  packed_.truncated.push_back(false);
+  count_in();
+}
+
 // The input of the last sequences.
 void Worker::count_in() {
   truncated_.push_back(packed_.truncated.back());

@@ -1,14 +1,16 @@
 #include "runtime/batch.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 namespace tilewise::runtime {
 
 Status check_batch(const model::EncoderSpec& spec, const Batch& batch) {
-  const auto wrong = [](std::string what, std::string expected, std::string found) {
+  const auto wrong = [](std::string what, std::string expected, std::string found,
+                        std::string where = "token batch") {
     return invalid_argument({.what = std::move(what),
-                             .where = "token batch",
+                             .where = std::move(where),
                              .expected = std::move(expected),
                              .found = std::move(found),
                              .remedy = "Use the tokenizer that the model was compiled with"});
@@ -27,10 +29,17 @@ Status check_batch(const model::EncoderSpec& spec, const Batch& batch) {
                    std::to_string(length));
     }
   }
-  for (const int32_t id : batch.ids) {
+  const auto place = [&](size_t token) {
+    const auto next = std::upper_bound(offsets.begin(), offsets.end(), static_cast<int32_t>(token));
+    const auto sequence = next - offsets.begin() - 1;
+    return "sequence " + std::to_string(sequence) + ", token " +
+           std::to_string(token - static_cast<size_t>(offsets[sequence]));
+  };
+  for (size_t i = 0; i < batch.ids.size(); ++i) {
+    const int32_t id = batch.ids[i];
     if (id < 0 || id >= spec.vocab_size) {
       return wrong("token id outside the vocabulary", "0 to " + std::to_string(spec.vocab_size - 1),
-                   std::to_string(id));
+                   std::to_string(id), place(i));
     }
   }
   if (spec.token_types == 0) return {};
@@ -38,10 +47,11 @@ Status check_batch(const model::EncoderSpec& spec, const Batch& batch) {
     return wrong("token types do not match the token ids", std::to_string(batch.ids.size()),
                  std::to_string(batch.types.size()));
   }
-  for (const int32_t type : batch.types) {
+  for (size_t i = 0; i < batch.types.size(); ++i) {
+    const int32_t type = batch.types[i];
     if (type < 0 || type >= spec.token_types) {
       return wrong("token type out of range", "0 to " + std::to_string(spec.token_types - 1),
-                   std::to_string(type));
+                   std::to_string(type), place(i));
     }
   }
   return {};

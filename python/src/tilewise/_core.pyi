@@ -67,5 +67,13 @@ class Model:
         threshold: float | None,
         logits: bool,
     ) -> Answers: ...
+    def run(self, task: str, ids: Any, mask: Any, types: Any) -> memoryview:
+        """Arrays by DLPack or the buffer protocol; sequences x outputs floats that may be written to."""
 
-def compile(folder: str, output: str, backbone: str, precision: str) -> None: ...
+def compile(
+    folder: str,
+    output: str,
+    backbone: str,
+    precision: str,
+    calibration: list[tuple[str, Column, Column | None]],
+) -> None: ...

@@ -12,7 +12,10 @@ from tilewise import _core, answers, inputs
 from tilewise.errors import InvalidArgumentError, UnknownNameError
 
 if TYPE_CHECKING:
+    import numpy
     import pyarrow
+
+    from tilewise.torch import Forward
 
     Path = str | os.PathLike[str]
     Errors = Literal["raise", "null"]
@@ -212,6 +215,48 @@ class Model:
         """
         return answers.Form(self._task(task), top=top, logits=logits).schema()
 
+    def run(self, task: str, input_ids: Any, attention_mask: Any = None, token_type_ids: Any = None) -> numpy.ndarray:
+        """Token ids instead of text: the raw outputs of a task, bit for bit those of predict() on a text with these tokens.
+
+        One big batch is spread over all replicas. Exits are not taken.
+
+        Args:
+            input_ids: [sequences, tokens] of int64 or int32 as the model's tokenizer makes them, special tokens
+                included: an array of NumPy, or what numpy.asarray() makes one of. Longer sequences than the task's
+                max_tokens are taken as they are, up to the positions that the encoder has.
+            attention_mask: the same shape, 1 for tokens and 0 for padding, which is on the left or on the right of a
+                sequence; None: there is no padding. Positions are counted from a sequence's first token.
+            token_type_ids: the same shape; None: all 0.
+
+        Returns:
+            [sequences, outputs] of float32: logits, or embeddings.
+
+        Raises:
+            UnknownNameError: no such task.
+            InvalidArgumentError: arrays of other shapes or types, a mask with gaps, a token or a length that the model
+                does not have.
+        """
+        import numpy
+
+        outputs = self._task(task).outputs
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+        arrays = [None if values is None and name != "input_ids" else _as_array(values, name) for name, values in given.items()]
+        return numpy.asarray(self._run(task, *arrays)).reshape(len(arrays[0]), outputs)
+
+    def as_torch(self, task: str | None = None) -> Forward:
+        """A task as a module of PyTorch: `(input_ids, attention_mask=None, token_type_ids=None)` to `.logits`.
+
+        Args:
+            task: may be left out where the model has but one.
+        """
+        from tilewise.torch import Forward
+
+        return Forward(self, self._task(self._only_task() if task is None else task))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As as_torch() of the model's only task: for code that called the PyTorch model."""
+        return self.as_torch()(*args, **kwargs)
+
     def close(self) -> None:
         """Ends the threads, after the calls that run. Any later call raises InvalidArgumentError."""
         self._core = None
@@ -238,6 +283,17 @@ class Model:
         if name not in self._tasks:
             raise UnknownNameError(f"The model has no such task (at {name}; expected {', '.join(self._tasks)}).")
         return self._tasks[name]
+
+    def _only_task(self) -> str:
+        if len(self._tasks) > 1:
+            raise InvalidArgumentError(
+                f"The model has several tasks (expected one of {', '.join(self._tasks)}). Say which: as_torch(task)."
+            )
+        return next(iter(self._tasks))
+
+    def _run(self, task: str, ids: Any, mask: Any, types: Any) -> memoryview:
+        """Of arrays that implement DLPack or the buffer protocol. All floats in a row."""
+        return self._opened().run(task, ids, mask, types)
 
     def _ask(self, name: str, left: Any, right: Any = None, *, options: _Options) -> answers.Answered:
         options.check()
@@ -272,6 +328,22 @@ class _Options:
             raise InvalidArgumentError(
                 f'An option has a wrong value (at errors; expected "raise" or "null"; found {self.errors!r}).'
             )
+
+
+def _as_array(values: Any, name: str) -> numpy.ndarray:
+    import numpy
+
+    try:
+        array = numpy.asarray(values)
+    except ValueError as error:
+        raise InvalidArgumentError(f"Rows of one length make an array (at {name}; found {error}). Pad them.") from error
+    if array.dtype.kind not in "iubf":
+        raise InvalidArgumentError(
+            f"Tokens are whole numbers (at {name}; expected int64 or int32; found {array.dtype})."
+        )
+    # The extension reads these two; others are rare, and small enough to copy.
+    is_rare = array.dtype.kind in "iub" and array.dtype not in (numpy.int64, numpy.int32)
+    return array.astype(numpy.int64) if is_rare else array
 
 
 def _reopen(path: str, options: dict[str, Any]) -> Model:
