@@ -1,0 +1,91 @@
+"""What is chosen on validation data, against slow searches and known answers."""
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from tilewise_training.evaluate import calibration_error, roc_auc
+from tilewise_training.losses import best_threshold, f1_at
+from tilewise_training.thresholds import Fitted, best_temperature, decisions, fit, fit_exits, take_exits
+
+
+@dataclasses.dataclass(frozen=True)
+class FakeTask:
+    name: str = "t"
+    kind: str = "multiclass"
+    labels: tuple = ("a", "b", "c")
+    label_smoothing: float = 0.0
+    exits: tuple = (1, 2)
+    keep_in_scope: float = 0.95
+    max_changed: float = 0.02
+
+
+BINARY = FakeTask(kind="binary", labels=("a",))
+
+
+def test_best_threshold_is_that_of_a_search_over_all():
+    torch.manual_seed(3)
+    groups = [(torch.randn(40) + shift, (torch.rand(40) < 0.3).float()) for shift in (0.0, 1.0)]
+    threshold, mean = best_threshold(groups)
+    candidates = torch.cat([logits for logits, _ in groups]).tolist()
+    slow = max(sum(f1_at(logits, target, t) for logits, target in groups) / 2 for t in candidates)
+    assert mean == pytest.approx(slow, abs=1e-12)
+    assert sum(f1_at(logits, target, threshold) for logits, target in groups) / 2 == pytest.approx(slow, abs=1e-12)
+
+
+@pytest.mark.parametrize("task, true", [(BINARY, 2.5), (FakeTask(), 0.5)])
+def test_temperature_finds_the_scale_of_the_logits(task, true):
+    torch.manual_seed(0)
+    honest = 2 * torch.randn(20000, 1 if task.kind == "binary" else 3)
+    if task.kind == "binary":
+        target = (torch.rand(len(honest)) < torch.sigmoid(honest[:, 0])).float()
+    else:
+        target = torch.multinomial(honest.softmax(1), 1)[:, 0]
+    assert best_temperature(task, true * honest, target) == pytest.approx(true, rel=0.05)  # 20,000 rows: about 2 % of noise
+
+
+def exits_of(task, rows, noise):
+    """Answers of two exits and the last layer: the last one's logits with noise that shrinks."""
+    torch.manual_seed(1)
+    final = 4 * torch.randn(rows, 1 if task.kind == "binary" else 3)
+    return [final + noise * torch.randn_like(final), final + noise / 2 * torch.randn_like(final), final]
+
+
+@pytest.mark.parametrize("task, fitted", [(BINARY, Fitted(threshold=0.7)), (FakeTask(), Fitted()), (FakeTask(), Fitted(below=1.0))])
+def test_exits_save_layers_and_change_no_more_than_allowed(task, fitted):
+    answers = exits_of(task, 4000, 1.0)
+    fitted.exits = fit_exits(task, 4, fitted, answers, [1.0, 1.0], 0.01)
+    chosen, depth = take_exits(task, 4, fitted, answers)
+    assert (chosen != decisions(task, fitted, answers[-1])).float().mean() <= 0.01
+    assert depth.float().mean() < 3.0
+    assert all((exit_.below is None) == (fitted.below is None) for exit_ in fitted.exits)
+
+
+def test_an_exit_that_knows_nothing_is_left_out():
+    task = FakeTask(exits=(1,))
+    final = 4 * torch.randn(500, 3, generator=torch.Generator().manual_seed(2))
+    assert fit_exits(task, 4, Fitted(), [-final, final], [1.0], 0.0) == []
+
+
+def test_an_exit_that_is_the_last_layer_takes_all():
+    task = FakeTask(exits=(1,))
+    final = 4 * torch.randn(500, 3, generator=torch.Generator().manual_seed(2))
+    fitted = Fitted(exits=fit_exits(task, 4, Fitted(), [final, final], [1.0], 0.0))
+    assert take_exits(task, 4, fitted, [final, final])[1].tolist() == [1] * 500
+
+
+def test_out_of_scope_keeps_the_stated_share():
+    torch.manual_seed(5)
+    inside, outside = 5 + 2 * torch.randn(2000, 3), torch.randn(200, 3)
+    target = inside.argmax(1)
+    fitted = fit(dataclasses.replace(FakeTask(), exits=()), 4, [([inside], target)], [[outside]])
+    assert (inside.logsumexp(1) >= fitted.below).float().mean().item() == pytest.approx(0.95, abs=1e-3)
+    assert (decisions(FakeTask(), fitted, outside) == -1).float().mean() > 0.5
+
+
+def test_measures_of_evaluation():
+    assert roc_auc(torch.tensor([2.0, 3.0]), torch.tensor([1.0, 2.0])) == pytest.approx(0.875)
+    logits = torch.full((10, 1), math.log(0.7 / 0.3))
+    target = torch.tensor([1.0] * 6 + [0.0] * 4)
+    assert calibration_error(BINARY, logits, target) == pytest.approx(0.1, abs=1e-6)

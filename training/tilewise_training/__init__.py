@@ -1,0 +1,1 @@
+"""Trains one encoder with several heads, and writes the folder that `tilewise compile` takes."""

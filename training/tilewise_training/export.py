@@ -1,0 +1,145 @@
+"""The folder that `tilewise compile` takes: weights, heads, tasks.json, and a card that says what it is."""
+import json
+import shutil
+
+from safetensors.torch import save_file
+
+from .model import head_names
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+
+
+def export(recipe, model, fitted, metrics, log, folder):
+    """recipe: with all labels; model: with the weights to keep; fitted: {task: Fitted}; metrics: of evaluate(); log: of the training."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if recipe.schedule.lora:
+        model.encoder.save_pretrained(folder, save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's card names this machine's path
+    else:
+        model.encoder.save_pretrained(folder)
+        for name in TOKENIZER_FILES:
+            if (recipe.backbone.folder / name).exists():
+                shutil.copyfile(recipe.backbone.folder / name, folder / name)
+    save_file(head_tensors(recipe, model, fitted), folder / "heads.safetensors")
+    write_json(tasks_file(recipe, fitted), folder / "tasks.json")
+    write_json(metrics, folder / "metrics.json")
+    write_json({"settings": settings_of(recipe), "epochs": log}, folder / "training_log.json")
+    (folder / "README.md").write_text(card(recipe, fitted, metrics, log), encoding="utf-8")
+
+
+def write_json(value, path):
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def head_tensors(recipe, model, fitted):
+    """NAME.weight [outputs, hidden] and NAME.bias [outputs] of each task and of the exits that are used."""
+    tensors = {}
+    for task in recipe.tasks:
+        used = {f"{task.name}.exit{exit_.after_layer}" for exit_ in fitted[task.name].exits} | {task.name}
+        for name in head_names(task):
+            if name in used:
+                for part, tensor in model.head(name).named_parameters():
+                    tensors[f"{name}.{part}"] = tensor.detach().clone().contiguous()
+    return tensors
+
+
+def tasks_file(recipe, fitted):
+    backbone = {}
+    if recipe.schedule.lora:  # a full fine-tune is its own backbone
+        if recipe.backbone.package:
+            backbone = {"package": recipe.backbone.package, "folder": recipe.backbone.package_folder or "."}
+        backbone["sha256"] = recipe.backbone.sha256
+    tasks = [task_entry(task, fitted[task.name]) for task in recipe.tasks]
+    return {"backbone": backbone, "tasks": tasks} if backbone else {"tasks": tasks}
+
+
+def task_entry(task, fitted):
+    entry = {"name": task.name, "kind": task.kind, "input": task.input, "pooling": task.pooling}
+    if task.labels:
+        entry["labels"] = list(task.labels)
+    entry |= {"max_tokens": task.max_tokens, "truncation": task.truncation}
+    if task.template:
+        entry["template"] = {"fields": [list(field) for field in task.template.fields], "separator": task.template.separator}
+    if task.kind != "regression":
+        entry["temperature"] = rounded(fitted.temperature)
+    if fitted.threshold is not None:
+        entry["threshold"] = rounded(fitted.threshold)
+    if fitted.below is not None:
+        entry["out_of_scope"] = {"score": "logsumexp", "below": rounded(fitted.below)}
+    if fitted.exits:
+        entry["exits"] = [exit_entry(task, exit_) for exit_ in fitted.exits]
+    return entry
+
+
+def exit_entry(task, exit_):
+    entry = {"after_layer": exit_.after_layer, "head": f"{task.name}.exit{exit_.after_layer}",
+             "confidence": exit_.confidence, "temperature": rounded(exit_.temperature)}
+    return entry | ({"below": rounded(exit_.below)} if exit_.below is not None else {})
+
+
+def rounded(value):
+    return float(f"{value:.6g}")
+
+
+def settings_of(recipe):
+    schedule = {key: value for key, value in vars(recipe.schedule).items() if key != "lora"}
+    lora = recipe.schedule.lora
+    return schedule | ({"lora": {"rank": lora.rank, "alpha": lora.alpha, "dropout": lora.dropout}} if lora else {})
+
+
+def percent(value):
+    return f"{100 * value:.1f}"
+
+
+def table(head, rows):
+    lines = [head, ["---"] * len(head)] + rows
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+MEASURES = {"binary": ("f1", "F1 %, with the one threshold"), "multiclass": ("accuracy", "accuracy %"),
+            "multilabel": ("micro_f1", "micro F1 %"), "regression": ("root_mean_square_error", "root mean square error")}
+
+
+def card(recipe, fitted, metrics, log):
+    parts = [f"# {recipe.title}", recipe.description, what(recipe, fitted), quality(recipe, metrics), training(recipe, log), licences(recipe)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def what(recipe, fitted):
+    source = recipe.backbone.package or recipe.backbone.folder.name
+    weights = "A LoRA adapter and heads" if recipe.schedule.lora else "An encoder and heads"
+    rows = [[f"`{t.name}`", t.kind, t.input, len(t.labels) or 1, t.max_tokens, t.pooling, ", ".join(str(e.after_layer) for e in fitted[t.name].exits) or "none"]
+            for t in recipe.tasks]
+    return (f"{weights} for the backbone `{source}` (sha256 of its `model.safetensors`: {recipe.backbone.sha256}), made by `tilewise_training` from "
+            f"the recipe `{recipe.path.name}`. `tasks.json` says what each task reads and answers.\n\n"
+            + table(["task", "kind", "input", "labels", "tokens at most", "pooling", "exits after layers"], rows))
+
+
+def quality(recipe, metrics):
+    sections = ["## Quality", "In PyTorch, fp32. Thresholds, temperatures and exits were chosen on the validation rows, so only the test rows say what to expect."]
+    for task in recipe.tasks:
+        measure, words = MEASURES[task.kind]
+        rows = []
+        for split in ("valid", "test"):
+            for name, value in metrics[task.name].get(split, {}).items():
+                shown = f"{value[measure]:.4f}" if task.kind == "regression" else percent(value[measure])
+                exits = value.get("exits")
+                rows.append([split, name, value["rows"], shown, f"{exits['mean_layers']:.2f}" if exits else "", f"{100 * exits['changed']:.2f}" if exits else ""])
+        sections.append(f"### {task.name}\n" + table(["split", "file", "rows", words, "layers with exits", "decisions changed %"], rows))
+        outside = metrics[task.name].get("out_of_scope")
+        if outside:
+            sections.append("Out of scope, with the threshold that keeps " + percent(task.keep_in_scope) + " % of the validation rows: "
+                            + "; ".join(f"{split}: {percent(v['recall'])} % found, {percent(v['kept'])} % of the others kept" for split, v in outside.items()) + ".")
+    return "\n\n".join(sections)
+
+
+def training(recipe, log):
+    minutes = sum(entry["cpu_seconds"] for entry in log) / 60
+    settings = ", ".join(f"{key} {value}" for key, value in settings_of(recipe).items())
+    return f"## Training\n{len(log)} epochs, {minutes:.0f} processor-minutes without validation. Settings: {settings}."
+
+
+def licences(recipe):
+    if not recipe.licences:
+        return ""
+    return "## Data and licences\n" + table(["data", "source", "licence as the source states it"], [[x.data, x.source, x.licence] for x in recipe.licences])

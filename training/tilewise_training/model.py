@@ -1,0 +1,134 @@
+"""The network: one encoder, a linear head a task, and the heads of its exits."""
+import contextlib
+import json
+
+import torch
+import transformers
+from peft import LoraConfig, get_peft_model
+from transformers import AutoConfig, AutoModel
+
+from .batches import batches_by_length, collate
+from .errors import TrainingError
+
+# Families that `tilewise compile` takes: the linear layers of their blocks, by the last part of their names.
+LINEAR_LAYERS = {
+    "bert": ("query", "key", "value", "dense"),
+    "roberta": ("query", "key", "value", "dense"),
+    "xlm-roberta": ("query", "key", "value", "dense"),
+    "electra": ("query", "key", "value", "dense"),
+    "distilbert": ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"),
+    "mpnet": ("q", "k", "v", "o", "dense"),
+    "modernbert": ("Wqkv", "Wo", "Wi"),
+}
+WITH_POOLER = ("bert", "roberta", "xlm-roberta", "mpnet")  # which no task uses
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "mlp_dropout", "embedding_dropout")
+
+transformers.logging.set_verbosity_error()  # what is missing is reported below, as an error
+transformers.logging.disable_progress_bar()
+
+
+def read_config(folder):
+    """The backbone's configuration, of a family that tilewise runs."""
+    try:
+        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TrainingError("The backbone's configuration is not JSON", str(folder / "config.json"), "", str(error)) from None
+    family = values.get("model_type")
+    if family not in LINEAR_LAYERS:
+        raise TrainingError("The architecture of the backbone is not supported", str(folder / "config.json") + ": model_type",
+                            ", ".join(LINEAR_LAYERS), json.dumps(family), "docs/CHECKPOINTS.md lists what tilewise runs")
+    return AutoConfig.from_pretrained(folder)
+
+
+def load_encoder(folder, dropout=0.0):
+    """The encoder in fp32. Raises a TrainingError where the weights are not those of its configuration."""
+    config = read_config(folder)
+    for name in DROPOUTS:
+        if hasattr(config, name):
+            setattr(config, name, dropout)
+    options = {"add_pooling_layer": False} if config.model_type in WITH_POOLER else {}
+    try:
+        encoder, report = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager",
+                                                    output_loading_info=True, **options)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise TrainingError("The backbone cannot be loaded", str(folder), "weights that fit config.json", str(error).splitlines()[0]) from None
+    if report["missing_keys"]:
+        raise TrainingError("Weights of the backbone are missing", str(folder / "model.safetensors"), "all that config.json asks for",
+                            "none for " + ", ".join(sorted(report["missing_keys"])[:3]))
+    return encoder
+
+
+def add_lora(encoder, lora, name):
+    """name: of the backbone, for the adapter's card."""
+    targets = lora.targets or LINEAR_LAYERS[encoder.config.model_type]
+    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, bias="none", target_modules=list(targets),
+                        task_type="FEATURE_EXTRACTION")
+    try:
+        adapted = get_peft_model(encoder, config)
+    except ValueError as error:
+        raise TrainingError("LoRA finds none of its layers", "training.lora.targets", "names of linear layers", ", ".join(targets), str(error)) from None
+    adapted.peft_config["default"].base_model_name_or_path = name
+    return adapted
+
+
+def outputs_of(task):
+    return 1 if task.kind in ("binary", "regression") else len(task.labels)
+
+
+def head_names(task):
+    """The names of a task's heads in heads.safetensors: of its exits, then of its last layer."""
+    return [f"{task.name}.exit{layer}" for layer in task.exits] + [task.name]
+
+
+class MultiTaskModel(torch.nn.Module):
+    """Logits are Linear(mean or first of the hidden states), after each exit's layer and after the last. Not thread-safe."""
+
+    def __init__(self, encoder, tasks):
+        super().__init__()
+        config = encoder.config
+        self.encoder, self.tasks = encoder, {task.name: task for task in tasks}
+        self.has_types = getattr(config, "type_vocab_size", 0) > 1
+        for task in tasks:
+            if task.exits and task.exits[-1] >= config.num_hidden_layers:
+                raise TrainingError("An exit lies behind the last layer", f"tasks.{task.name}.exits",
+                                    f"layers from 1 to {config.num_hidden_layers - 1}", str(task.exits[-1]))
+        self.order = {name: i for i, name in enumerate(name for task in tasks for name in head_names(task))}
+        self.heads = torch.nn.ModuleList(torch.nn.Linear(config.hidden_size, outputs_of(task)) for task in tasks for _ in head_names(task))
+        for head in self.heads:
+            torch.nn.init.normal_(head.weight, std=0.02)
+            torch.nn.init.zeros_(head.bias)
+
+    def head(self, name):
+        return self.heads[self.order[name]]
+
+    def pooled(self, task, batch, precision="fp32"):
+        """A collated batch -> a list of [rows, hidden], one an exit and the last layer's, in fp32."""
+        inputs = batch if self.has_types else {key: value for key, value in batch.items() if key != "token_type_ids"}
+        bf16 = torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+        with bf16:
+            result = self.encoder(**inputs, output_hidden_states=bool(task.exits))
+        states = [result.hidden_states[layer] for layer in task.exits] + [result.last_hidden_state]
+        if task.pooling == "cls":
+            return [state[:, 0].float() for state in states]
+        mask = batch["attention_mask"].unsqueeze(-1).float()
+        return [(state.float() * mask).sum(1) / mask.sum(1) for state in states]
+
+    def forward(self, task, batch, precision="fp32"):
+        """A collated batch -> a list of [rows, outputs], one an exit and the last layer's."""
+        return [self.head(name)(vector) for name, vector in zip(head_names(task), self.pooled(task, batch, precision))]
+
+
+@torch.inference_mode()
+def predict(model, task, rows, precision="fp32", size=64):
+    """-> a list of [rows, outputs], one an exit and the last layer's, in the order of `rows`."""
+    training = model.training
+    model.eval()
+    results = None
+    for part in batches_by_length([len(row.ids) for row in rows], size):
+        answers = model(task, collate([rows[i] for i in part]), precision)
+        if results is None:
+            results = [torch.empty(len(rows), answer.shape[1]) for answer in answers]
+        for result, answer in zip(results, answers):
+            result[part] = answer
+    model.train(training)
+    return results
