@@ -269,7 +269,7 @@ HWY_INLINE void run_rotate(const RotateArgs& args) {
 }
 
 template <class Element>
-HWY_INLINE void run_pool(const PoolArgs& args) {
+HWY_INLINE void pool_rows(const PoolArgs& args) {
   for (int32_t s = 0; s < args.sequences; ++s) {
     const int32_t first = args.offsets[s];
     const int32_t count = args.pooling == model::Pooling::cls ? 1 : args.offsets[s + 1] - first;
@@ -282,6 +282,15 @@ HWY_INLINE void run_pool(const PoolArgs& args) {
       }
       hn::StoreU(hn::Mul(sum, hn::Set(d, factor)), d, output + i);
     });
+  }
+}
+
+template <class Element>
+HWY_INLINE void run_pool(const PoolArgs& args) {
+  if (args.is_fp32) {
+    pool_rows<float>(args);
+  } else {
+    pool_rows<Element>(args);
   }
 }
 

@@ -77,10 +77,11 @@ struct RotateArgs {
 };
 using RotateFn = void (*)(const RotateArgs&);
 
-/// One pooled fp32 vector a sequence from hidden states of the activation type: the mean of its rows, or its first row.
+/// One pooled fp32 vector a sequence from hidden states: the mean of its rows, or its first row.
 struct PoolArgs {
   const void* input = nullptr;
   int64_t input_stride = 0;
+  bool is_fp32 = false;              ///< whatever the activation type is
   const int32_t* offsets = nullptr;  ///< sequences + 1
   int32_t sequences = 0;
   model::Pooling pooling = model::Pooling::mean;

@@ -425,12 +425,14 @@ TEST_P(RowsTest, PoolEqualsAPlainLoop) {
   std::mt19937 random(5);
   const int32_t offsets[] = {0, 1, 13, 15, 80};
   for (const int32_t columns : kWidths) {
-    Matrix input(80, columns, set().precision);
-    input.fill(random);
-    for (const Pooling pooling : {Pooling::mean, Pooling::cls}) {
+    for (const auto& [pooling, is_fp32] :
+         {std::pair(Pooling::mean, false), {Pooling::cls, false}, {Pooling::mean, true}}) {
+      Matrix input(80, columns, is_fp32 ? Precision::fp32 : set().precision);
+      input.fill(random);
       Matrix output = guarded(4, columns, Precision::fp32);
       set().pool({.input = input.data(),
                   .input_stride = input.stride(),
+                  .is_fp32 = is_fp32,
                   .offsets = offsets,
                   .sequences = 4,
                   .pooling = pooling,
