@@ -45,6 +45,14 @@ std::vector<Flops> linear_flops(const artifact::Metadata& metadata) {
   return layers;
 }
 
+/// Pairs of a query and a key in one sequence.
+double pairs_of(const model::EncoderSpec& spec, int32_t layer, double length) {
+  const double all = length * length;
+  if (!spec.is_local(layer)) return all;
+  const double beyond = std::max(0.0, length - 1 - spec.window);  // what the first does not see
+  return all - beyond * (beyond + 1);
+}
+
 }  // namespace
 
 Flops backbone_flops(const artifact::Metadata& metadata, std::span<const int32_t> offsets,
@@ -52,15 +60,17 @@ Flops backbone_flops(const artifact::Metadata& metadata, std::span<const int32_t
   const model::EncoderSpec& spec = metadata.spec;
   const std::vector<Flops> linear = linear_flops(metadata);
   const bool is_fp32 = metadata.precision == Precision::fp32;
-  const Precision attention = is_fp32 ? Precision::fp32 : Precision::bf16;
+  const Precision activations = is_fp32 ? Precision::fp32 : Precision::bf16;
+  const double projection = 2.0 * spec.hidden * spec.embedding_size;
   Flops flops;
   for (size_t s = 0; s + 1 < offsets.size(); ++s) {
     const double length = offsets[s + 1] - offsets[s];
+    flops.of(activations) += length * projection;
     for (int32_t layer = 0; layer < spec.layers; ++layer) {
       const double ran = depths.empty() ? 1.0 : std::clamp(double{depths[s]} - layer, 0.0, 1.0);
       flops += linear[static_cast<size_t>(layer)] * (length * ran);
       // Q K^T and P V, over all heads.
-      flops.of(attention) += 2 * 2 * length * length * spec.hidden * ran;
+      flops.of(activations) += 2 * 2 * pairs_of(spec, layer, length) * spec.hidden * ran;
     }
   }
   return flops;

@@ -89,6 +89,26 @@ TEST(Flops, TheInnerLayerOfAGateIsTwiceAsWide) {
                    kLinear + kAttention + 6 * 2.0 * 384 * 1536);
 }
 
+TEST(Flops, ALocalLayerCountsThePairsInItsWindow) {
+  artifact::Metadata metadata = minilm();
+  const std::array<int32_t, 3> offsets = {0, 100, 105};
+  const double global = backbone_flops(metadata, offsets).bf16;
+  metadata.spec.window = 8;
+  metadata.spec.global_every = 3;  // layers 0 and 3 of 6
+  int pairs = 0;
+  for (int i = 0; i < 100; ++i) {
+    for (int j = 0; j < 100; ++j) pairs += i - j <= 8 && j - i <= 8 ? 1 : 0;
+  }
+  EXPECT_DOUBLE_EQ(global - backbone_flops(metadata, offsets).bf16,
+                   4 * 4 * 384.0 * (100 * 100 - pairs));
+}
+
+TEST(Flops, AProjectionOfTheEmbeddingsIsALinearLayer) {
+  artifact::Metadata metadata = minilm(Precision::int8);
+  metadata.spec.embedding_size = 128;
+  EXPECT_DOUBLE_EQ(backbone_flops(metadata, kOneToken).bf16, kAttention + 2.0 * 384 * 128);
+}
+
 TEST(Flops, HeadsCountTheirDenseLayer) {
   EXPECT_DOUBLE_EQ(head_flops(minilm().spec, 3, 150, false), 2.0 * 3 * 384 * 150);
   EXPECT_DOUBLE_EQ(head_flops(minilm().spec, 3, 150, true), 2.0 * 3 * 384 * (150 + 384));
