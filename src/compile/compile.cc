@@ -18,22 +18,30 @@
 namespace tilewise::compile {
 namespace {
 
+bool is_int8(const Draft& draft) { return draft.metadata.precision == model::Precision::int8; }
+
+bool has_positions_in_attention(const Draft& draft) {
+  const model::EncoderSpec& spec = draft.model.spec;
+  return spec.relative_buckets > 0 || spec.positions == model::Positions::rotary;
+}
+
 struct Pass {
   const char* name;
   Result<std::string> (*run)(Draft&);
   bool may_be_skipped;
-  bool is_of_int8 = false;  ///< no pass of the other precisions
+  bool (*applies)(const Draft&) = nullptr;  ///< null: to every model
 };
 
 constexpr std::array kPasses = {
-    Pass{"merge_adapter", merge_adapter, true},       // W + scale B A
-    Pass{"fold_scales", fold_scales, false},          // softmax needs no factor and no base e
-    Pass{"fuse_qkv", fuse_qkv, false},                // one product instead of three
-    Pass{"build_tokenizer", build_tokenizer, false},  // text -> ids without parsing JSON
-    Pass{"calibrate", calibrate, false, true},        // where int8 is good enough
-    Pass{"quantize", quantize_weights, false, true},  // these two passes lose digits,
-    Pass{"cast", cast_weights, false},                // no other, and it is recorded
-    Pass{"pack", pack_weights, false},                // as the kernels stream them
+    Pass{"merge_adapter", merge_adapter, true},  // W + scale B A
+    Pass{"fold_scales", fold_scales, false},     // softmax needs no factor and no base e
+    Pass{"fuse_qkv", fuse_qkv, false},           // one product instead of three
+    Pass{"tabulate_positions", tabulate_positions, false, has_positions_in_attention},
+    Pass{"build_tokenizer", build_tokenizer, false},     // text -> ids without parsing JSON
+    Pass{"calibrate", calibrate, false, is_int8},        // where int8 is good enough
+    Pass{"quantize", quantize_weights, false, is_int8},  // these two passes lose digits,
+    Pass{"cast", cast_weights, false},                   // no other, and it is recorded
+    Pass{"pack", pack_weights, false},                   // as the kernels stream them
 };
 
 Status check_options(const Options& options) {
@@ -60,14 +68,15 @@ Status check_options(const Options& options) {
   return {};
 }
 
-/// An int8 layer as it is without calibration; what follows the activation has a floor.
+/// An int8 layer as it is without calibration; what follows the activation has a floor, unless a
+/// gate multiplies it.
 artifact::LinearPrecision uncalibrated(const artifact::LinearLayer& layer,
-                                       model::Activation activation) {
+                                       const model::EncoderSpec& spec) {
   artifact::LinearPrecision linear{.layer = layer.name};
   if (layer.inputs > artifact::kMaxInt8Inputs) {
     linear.precision = model::Precision::bf16;
-  } else if (layer.name.ends_with(".ffn_down")) {
-    linear.input_floor = floor_of(activation);
+  } else if (layer.name.ends_with(".ffn_down") && !spec.is_gated) {
+    linear.input_floor = floor_of(spec.activation);
   }
   return linear;
 }
@@ -84,12 +93,13 @@ Draft make_draft(model::Model model, const Options& options) {
     if (task.head && task.head->dense) {
       entry.has_dense = true;
       entry.dense_activation = task.head->dense->activation;
+      entry.dense_norm = task.head->dense->norm.has_value();
     }
     draft.metadata.tasks.push_back(std::move(entry));
   }
   if (precision == model::Precision::int8) {
     for (const artifact::LinearLayer& layer : artifact::linear_layers(model.spec)) {
-      draft.metadata.linears.push_back(uncalibrated(layer, model.spec.activation));
+      draft.metadata.linears.push_back(uncalibrated(layer, model.spec));
       draft.inputs.push_back({.smooth = {}, .floor = draft.metadata.linears.back().input_floor});
     }
   }
@@ -120,7 +130,7 @@ Result<Report> compile(model::Model model, const Options& options, const std::st
   TILEWISE_RETURN_IF_ERROR(verify_input(draft));
 
   for (const Pass& pass : kPasses) {
-    if (pass.is_of_int8 && options.precision != model::Precision::int8) continue;
+    if (pass.applies != nullptr && !pass.applies(draft)) continue;
     if (std::ranges::find(options.disabled_passes, pass.name) != options.disabled_passes.end()) {
       draft.metadata.numerics.push_back({fmt::format("pass {}", pass.name), "disabled"});
       report.passes.push_back({pass.name, 0, "disabled"});

@@ -28,15 +28,44 @@ class SlotList {
     slots_.push_back({name + ".bias", &weights.bias, {width}});
   }
 
+  void table(const std::string& name, model::Tensor& tensor, int64_t rows, int64_t columns) {
+    slots_.push_back({name, &tensor, {rows, columns}});
+  }
+
   void embeddings(model::EncoderWeights& weights, const EncoderSpec& spec) {
-    slots_.push_back({"embeddings.word", &weights.word_embeddings, {spec.vocab_size, spec.hidden}});
-    slots_.push_back(
-        {"embeddings.position", &weights.position_embeddings, {spec.max_positions, spec.hidden}});
-    if (spec.token_types > 0) {
-      slots_.push_back(
-          {"embeddings.type", &weights.type_embeddings, {spec.token_types, spec.hidden}});
+    const int64_t width = spec.embedding_width();
+    table("embeddings.word", weights.word_embeddings, spec.vocab_size, width);
+    if (spec.positions == model::Positions::learned) {
+      table("embeddings.position", weights.position_embeddings, spec.max_positions, width);
     }
-    norm("embeddings.norm", weights.embedding_norm, spec.hidden);
+    if (spec.token_types > 0) {
+      table("embeddings.type", weights.type_embeddings, spec.token_types, width);
+    }
+    norm("embeddings.norm", weights.embedding_norm, width);
+    if (spec.embedding_size > 0) {
+      linear("embeddings.projection", weights.embedding_projection, spec.hidden, width);
+    }
+  }
+
+  /// What attention knows of positions: as the checkpoint has it, later as tables.
+  void positions(Draft& draft, const EncoderSpec& spec) {
+    if (spec.relative_buckets > 0) {
+      if (draft.has_position_tables) {
+        table("attention.relative_bias", draft.relative_bias, spec.heads,
+              2 * artifact::relative_span(spec));
+      } else {
+        table("relative_bias", draft.model.weights.relative_bias, spec.relative_buckets,
+              spec.heads);
+      }
+    }
+    if (spec.positions != model::Positions::rotary || !draft.has_position_tables) return;
+    rotary("rotary.global", draft.rotary_global, spec);
+    if (spec.window > 0) rotary("rotary.local", draft.rotary_local, spec);
+  }
+
+  void final_norm(model::EncoderWeights& weights, const EncoderSpec& spec) {
+    if (spec.norm_placement != model::NormPlacement::pre) return;
+    norm("final_norm", weights.final_norm, spec.hidden);
   }
 
   /// `qkv`: null while query, key and value are still apart.
@@ -53,9 +82,11 @@ class SlotList {
     }
     encoder_linear(4 * index + 1, layer_tensor(index, "attention_output"), weights.attention_output,
                    width, qkv != nullptr ? section : width);
-    norm(layer_tensor(index, "attention_norm"), weights.attention_norm, width);
-    encoder_linear(4 * index + 2, layer_tensor(index, "ffn_up"), weights.ffn_up, spec.intermediate,
-                   width);
+    if (spec.has_attention_norm(index)) {
+      norm(layer_tensor(index, "attention_norm"), weights.attention_norm, width);
+    }
+    encoder_linear(4 * index + 2, layer_tensor(index, "ffn_up"), weights.ffn_up,
+                   spec.ffn_up_outputs(), width);
     encoder_linear(4 * index + 3, layer_tensor(index, "ffn_down"), weights.ffn_down, width,
                    spec.intermediate);
     norm(layer_tensor(index, "ffn_norm"), weights.ffn_norm, width);
@@ -64,6 +95,9 @@ class SlotList {
   void head(const model::Task& task, model::Head& head, const EncoderSpec& spec) {
     if (head.dense) {
       linear(head_tensor(task.name, "dense"), head.dense->linear, spec.hidden, spec.hidden);
+      if (head.dense->norm) {
+        norm(head_tensor(task.name, "dense.norm"), *head.dense->norm, spec.hidden);
+      }
     }
     linear(head_tensor(task.name, "output"), head.output, task.outputs(), spec.hidden);
   }
@@ -71,6 +105,11 @@ class SlotList {
   std::vector<Slot> take() { return std::move(slots_); }
 
  private:
+  void rotary(const std::string& name, RotaryTables& tables, const EncoderSpec& spec) {
+    table(name + ".cosines", tables.cosines, spec.max_positions, spec.head_dim() / 2);
+    table(name + ".sines", tables.sines, spec.max_positions, spec.head_dim() / 2);
+  }
+
   /// As linear(), but for layers that are int8 already.
   void encoder_linear(int index, const std::string& name, model::LinearWeights& weights,
                       int64_t outputs, int64_t inputs) {
@@ -91,9 +130,11 @@ std::vector<Slot> slots(Draft& draft) {
   auto& layers = draft.model.weights.layers;
   SlotList list(draft);
   list.embeddings(draft.model.weights, spec);
+  list.positions(draft, spec);
   for (size_t i = 0; i < layers.size(); ++i) {
     list.layer(static_cast<int>(i), layers[i], draft.qkv.empty() ? nullptr : &draft.qkv[i], spec);
   }
+  list.final_norm(draft.model.weights, spec);
   for (model::TaskWithHead& task : draft.model.tasks) {
     if (task.head) list.head(task.task, *task.head, spec);
   }

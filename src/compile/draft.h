@@ -15,10 +15,21 @@
 
 namespace tilewise::compile {
 
+/// [max_positions, head_dim / 2] each.
+struct RotaryTables {
+  model::Tensor cosines;
+  model::Tensor sines;
+};
+
 struct Draft {
   model::Model model;  ///< fp32; weights leave it when they are fused or packed
   artifact::Metadata metadata;
-  std::vector<model::LinearWeights> qkv;     ///< a layer each, from fuse_qkv on: [3 S, H] and [3 S]
+  std::vector<model::LinearWeights> qkv;  ///< a layer each, from fuse_qkv on: [3 S, H] and [3 S]
+  /// From tabulate_positions on, where the encoder has them.
+  bool has_position_tables = false;
+  model::Tensor relative_bias;  ///< [heads, 2 span], FORMAT.md; takes the place of the weights' own
+  RotaryTables rotary_global;
+  RotaryTables rotary_local;
   std::span<const Calibration> calibration;  ///< the rows that were given
   double most_error = 0;                     ///< what int8 may cost: Options::most_error
   std::vector<RejectedRows> rejected;

@@ -22,6 +22,9 @@ Result<std::string> fold_scales(Draft& draft);
 /// of attention_output follow.
 Result<std::string> fuse_qkv(Draft& draft);
 
+/// Relative biases by distance, times log2(e), and the cosines and sines of rotary positions.
+Result<std::string> tabulate_positions(Draft& draft);
+
 /// Runs the calibration rows through the model and decides how each linear layer quantises, and
 /// which stay in bf16: see calibrate.cc. Without rows: nothing.
 Result<std::string> calibrate(Draft& draft);

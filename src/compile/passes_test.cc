@@ -1,6 +1,8 @@
 #include "compile/passes.h"
 
 #include <cmath>
+#include <numbers>
+#include <utility>
 
 #include <gmock/gmock.h>
 
@@ -178,6 +180,75 @@ TEST(CastTest, Fp32KeepsEverything) {
   EXPECT_EQ(draft.model.weights.word_embeddings.values, word);
   ASSERT_FALSE(draft.metadata.numerics.empty());
   for (const auto& line : draft.metadata.numerics) EXPECT_EQ(line.stored_as, "fp32");
+}
+
+/// A head's biases in the buckets' order, so that a value says which bucket it came from.
+Draft draft_with_biases(int32_t max_positions) {
+  Draft draft;
+  draft.model.spec = {.heads = 2, .max_positions = max_positions, .relative_buckets = 32};
+  model::Tensor& biases = draft.model.weights.relative_bias;
+  biases.shape = {32, 2};
+  for (int i = 0; i < 64; ++i) biases.values.push_back(static_cast<float>(i));
+  return draft;
+}
+
+// The distances at which transformers 5.23 begins another bucket (relative_position_bucket of MPNet
+// with 32 buckets, in fp32), from -600 to 600.
+TEST(TabulatePositionsTest, BucketsAreThoseOfTransformers) {
+  constexpr std::pair<int, int> kBegins[] = {
+      {-600, 15}, {-90, 14}, {-63, 13}, {-45, 12}, {-31, 11}, {-22, 10}, {-15, 9}, {-11, 8},
+      {-7, 7},    {-6, 6},   {-5, 5},   {-4, 4},   {-3, 3},   {-2, 2},   {-1, 1},  {0, 0},
+      {1, 17},    {2, 18},   {3, 19},   {4, 20},   {5, 21},   {6, 22},   {7, 23},  {8, 24},
+      {12, 25},   {16, 26},  {23, 27},  {32, 28},  {46, 29},  {64, 30},  {91, 31}};
+  Draft draft = draft_with_biases(590);
+  ASSERT_TRUE(tabulate_positions(draft).ok());
+  constexpr int kSpan = 608;
+  EXPECT_EQ(draft.relative_bias.shape, (std::vector<int64_t>{2, 2 * kSpan}));
+  EXPECT_TRUE(draft.model.weights.relative_bias.values.empty());
+  int bucket = 15;
+  for (int distance = -kSpan; distance < kSpan; ++distance) {
+    for (const auto& [begin, its_bucket] : kBegins) {
+      if (begin == distance) bucket = its_bucket;
+    }
+    for (int head = 0; head < 2; ++head) {
+      const double bias = 2 * bucket + head;
+      EXPECT_EQ(at(draft.relative_bias, head, kSpan + distance),
+                static_cast<float>(bias * std::numbers::log2e))
+          << distance;
+    }
+  }
+}
+
+// Heads of 12 at theta 160000 and 10000: cosines and sines of transformers 5.23 at position 159,
+// whose own fp32 functions are good to 2^-23.
+TEST(TabulatePositionsTest, AnglesAreThoseOfTransformers) {
+  constexpr double kGlobal[2][6] = {{-0.34249478578567505, -0.9165105819702148, -0.9774459004402161,
+                                     0.9220317006111145, 0.9985451102256775, 0.9999731779098511},
+                                    {0.9395197629928589, 0.4000104069709778, 0.21118585765361786,
+                                     0.3871144652366638, 0.0539228692650795, 0.007321949116885662}};
+  constexpr double kLocal[2][6] = {{-0.34249478578567505, -0.9547403454780579, 0.4563209116458893,
+                                    -0.01920240744948387, 0.9418995380401611, 0.9972779154777527},
+                                   {0.9395197629928589, 0.2974405586719513, 0.8898152709007263,
+                                    0.9998156428337097, 0.33589479327201843, 0.07373429834842682}};
+  Draft draft;
+  draft.model.spec = {.hidden = 36,
+                      .heads = 3,
+                      .max_positions = 160,
+                      .positions = model::Positions::rotary,
+                      .rotary_base = 160000,
+                      .rotary_base_local = 10000,
+                      .window = 8,
+                      .global_every = 3};
+  ASSERT_TRUE(tabulate_positions(draft).ok());
+  EXPECT_EQ(draft.rotary_global.cosines.shape, (std::vector<int64_t>{160, 6}));
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(at(draft.rotary_global.cosines, 0, i), 1);
+    EXPECT_EQ(at(draft.rotary_local.sines, 0, i), 0);
+    EXPECT_NEAR(at(draft.rotary_global.cosines, 159, i), kGlobal[0][i], 0x1p-23);
+    EXPECT_NEAR(at(draft.rotary_global.sines, 159, i), kGlobal[1][i], 0x1p-23);
+    EXPECT_NEAR(at(draft.rotary_local.cosines, 159, i), kLocal[0][i], 0x1p-23);
+    EXPECT_NEAR(at(draft.rotary_local.sines, 159, i), kLocal[1][i], 0x1p-23);
+  }
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ Status not_finite(const std::string& pass, const std::string& name) {
 
 /// [outputs, inputs] of the layer that an update changes.
 std::pair<int64_t, int64_t> size_of(LinearRole role, const model::EncoderSpec& spec) {
-  if (role == LinearRole::ffn_up) return {spec.intermediate, spec.hidden};
+  if (role == LinearRole::ffn_up) return {spec.ffn_up_outputs(), spec.hidden};
   if (role == LinearRole::ffn_down) return {spec.hidden, spec.intermediate};
   return {spec.hidden, spec.hidden};
 }
