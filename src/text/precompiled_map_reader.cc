@@ -62,7 +62,7 @@ struct DartsUnit {
 class RuleReader {
  public:
   RuleReader(std::span<const DartsUnit> units, std::string_view texts, const std::string& where)
-      : units_(units), texts_(texts), where_(where), is_seen_(units.size()) {}
+      : units_(units), texts_(texts), where_(where) {}
 
   Result<std::vector<Replacement>> read() {
     TILEWISE_RETURN_IF_ERROR(descend(0));
@@ -72,6 +72,9 @@ class RuleReader {
  private:
   /// No text has the bytes above it; U+0000 ends what rules are looked for in.
   static constexpr uint32_t kFirstByte = 1, kLastByte = 0xF4;
+  /// Paths with the same end share it, so that a small file could have more of them than anyone can
+  /// walk. XLM-R's map takes 6,530.
+  static constexpr uint32_t kMaxSteps = 1u << 17;
 
   Status descend(uint32_t node) {
     const uint32_t children = node ^ units_[node].offset();
@@ -79,9 +82,7 @@ class RuleReader {
       const uint32_t child = children ^ byte;
       if (child >= units_.size()) return outside();
       if (units_[child].label() != byte) continue;
-      // A unit that two paths lead to would make a small file long to read.
-      if (is_seen_[child]) return broken("The map's trie is no tree", where_, {}, {});
-      is_seen_[child] = true;
+      if (++steps_ > kMaxSteps) return too_large();
       path_.push_back(static_cast<char>(byte));
       if (units_[child].has_leaf()) {
         TILEWISE_RETURN_IF_ERROR(add_rule(child ^ units_[child].offset()));
@@ -110,12 +111,21 @@ class RuleReader {
     return {};
   }
 
+  Status too_large() const {
+    return unsupported(
+        {.what = "The map has too many rules",
+         .where = where_,
+         .expected = "at most " + std::to_string(kMaxSteps) + " steps to all of them",
+         .found = "more",
+         .remedy = {}});
+  }
+
   Status outside() const { return broken("The map leads outside of itself", where_, {}, {}); }
 
   std::span<const DartsUnit> units_;
   std::string_view texts_;
   const std::string& where_;
-  std::vector<bool> is_seen_;
+  uint32_t steps_ = 0;
   std::string path_;
   std::vector<Replacement> rules_;
 };

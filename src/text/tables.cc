@@ -64,6 +64,8 @@ Status open_model(const BlockReader& reader, TokenizerTables& tables) {
       return open_model<WordPiece>(reader, tables);
     case kByteBpeTag:
       return open_model<ByteBpe>(reader, tables);
+    case kUnigramTag:
+      return open_model<Unigram>(reader, tables);
     default:
       return broken_tables("The tables are of an unknown model", {},
                            std::to_string(reader.header.model));

@@ -10,12 +10,13 @@
 #include "base/status.h"
 #include "text/added_tokens.h"
 #include "text/byte_bpe.h"
+#include "text/unigram.h"
 #include "text/wordpiece.h"
 
 namespace tilewise::text {
 
 /// Each is what a Tokenizer runs between added tokens: it has an Encoder, code_points() and open().
-using OpenedModel = std::variant<WordPiece, ByteBpe>;
+using OpenedModel = std::variant<WordPiece, ByteBpe, Unigram>;
 
 /// The opened block: views into it.
 struct TokenizerTables {

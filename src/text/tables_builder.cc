@@ -7,6 +7,7 @@
 #include "text/byte_bpe.h"
 #include "text/tables_block.h"
 #include "text/tokenizer.h"
+#include "text/unigram.h"
 #include "text/wordpiece.h"
 
 namespace tilewise::text {
@@ -30,14 +31,14 @@ BlockWriter begin_block(const model::TokenizerSpec& spec) {
 /// The sections of the spec's model.
 TextNormalizer add_model(const model::TokenizerSpec& spec, BlockWriter& writer) {
   switch (spec.model) {
-    case model::TokenizerModel::wordpiece:
-      return add_wordpiece(spec, writer);
     case model::TokenizerModel::byte_bpe:
       return add_byte_bpe(spec, writer);
     case model::TokenizerModel::unigram:
-      break;  // no reader makes such a spec
+      return add_unigram(spec, writer);
+    case model::TokenizerModel::wordpiece:
+      break;
   }
-  return [](std::string_view text) { return std::string(text); };
+  return add_wordpiece(spec, writer);
 }
 
 /// Of tokens that look the same once normalised the first one counts, so they go in backwards.

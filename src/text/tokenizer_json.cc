@@ -33,7 +33,8 @@ Status read_model(const JsonObject& root, TokenizerSpec& spec, Vocabulary& vocab
   TILEWISE_ASSIGN_OR_RETURN(const std::string type, model_type(root));
   if (type == "WordPiece") return read_wordpiece(root, spec, vocabulary);
   if (type == "BPE") return read_byte_bpe(root, spec, vocabulary);
-  return unknown_part(root.place("model"), "WordPiece or BPE", type);
+  if (type == "Unigram") return read_unigram(root, spec, vocabulary);
+  return unknown_part(root.place("model"), "WordPiece, BPE or Unigram", type);
 }
 
 /// tilewise never pads; the id only tells which token would.
@@ -147,6 +148,7 @@ Result<TokenizerSpec> parse_tokenizer_json(std::string_view json, const std::str
   TILEWISE_RETURN_IF_ERROR(read_model(root, spec, vocabulary));
   TILEWISE_RETURN_IF_ERROR(read_added_tokens(root, spec));
   TILEWISE_RETURN_IF_ERROR(check_added_tokens(spec, vocabulary, where));
+  TILEWISE_RETURN_IF_ERROR(check_unigram_tokens(spec, where));
   TILEWISE_RETURN_IF_ERROR(read_post_processor(root, spec));
   TILEWISE_RETURN_IF_ERROR(read_padding(root, vocabulary, spec));
   if (spec.model == model::TokenizerModel::byte_bpe) name_unknown(vocabulary, spec);

@@ -17,6 +17,11 @@ Status read_wordpiece(const JsonObject& root, model::TokenizerSpec& spec, Vocabu
 
 Status read_byte_bpe(const JsonObject& root, model::TokenizerSpec& spec, Vocabulary& vocabulary);
 
+Status read_unigram(const JsonObject& root, model::TokenizerSpec& spec, Vocabulary& vocabulary);
+
+/// No added token of a Unigram may vanish when it is normalised.
+Status check_unigram_tokens(const model::TokenizerSpec& spec, const std::string& where);
+
 Status read_added_tokens(const JsonObject& root, model::TokenizerSpec& spec);
 
 /// What stands around a text and between the two of a pair.

@@ -7,6 +7,7 @@
 
 #include "text/precompiled_map.h"
 #include "text/tokenizer_json.h"
+#include "text/unigram.h"
 
 namespace tilewise::text {
 namespace {
@@ -169,6 +170,23 @@ Status read_model(const JsonObject& root, TokenizerSpec& spec, Vocabulary& vocab
 }
 
 }  // namespace
+
+Status check_unigram_tokens(const TokenizerSpec& spec, const std::string& where) {
+  if (spec.model != model::TokenizerModel::unigram ||
+      std::ranges::none_of(spec.added_tokens, &model::AddedToken::normalized)) {
+    return {};
+  }
+  const TextNormalizer normalized = unigram_normalizer(spec.unigram);
+  for (const model::AddedToken& token : spec.added_tokens) {
+    if (!token.normalized || !normalized(token.content).empty()) continue;
+    return unsupported({.what = "An added token vanishes when it is normalised",
+                        .where = where + ", added token \"" + token.content + "\"",
+                        .expected = "at least one character that the normalizer keeps",
+                        .found = {},
+                        .remedy = {}});
+  }
+  return {};
+}
 
 Status read_unigram(const JsonObject& root, TokenizerSpec& spec, Vocabulary& vocabulary) {
   spec.model = model::TokenizerModel::unigram;

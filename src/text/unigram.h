@@ -35,6 +35,7 @@ static_assert(sizeof(UnigramSettings) == 16);
 /// Its part of the opened tables. Immutable and thread-safe.
 struct Unigram {
   class Encoder;
+  static constexpr auto kModel = model::TokenizerModel::unigram;
 
   /// Sections besides the shared ones; kRecords holds the texts of the map.
   static constexpr int kScores = kOwnSections, kRules = kOwnSections + 1;
@@ -91,6 +92,9 @@ class Unigram::Encoder {
   std::string word_;  ///< with "▁" for blanks
   std::vector<Step> steps_;
 };
+
+/// What normalises a text. Slow to make: it holds a map of its own.
+TextNormalizer unigram_normalizer(const model::UnigramSpec& spec);
 
 /// Writes the sections that Unigram::open() reads. Returns what normalises a text.
 TextNormalizer add_unigram(const model::TokenizerSpec& spec, BlockWriter& writer);

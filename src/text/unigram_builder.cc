@@ -31,11 +31,29 @@ uint32_t flags_of(const model::UnigramSpec& spec) {
   return flags;
 }
 
+UnigramSettings settings_of(const model::UnigramSpec& spec) {
+  return {spec.unknown_score, flags_of(spec), 0};
+}
+
+TextNormalizer normalizer_of(PrecompiledMapParts parts, UnigramSettings settings) {
+  return [parts = std::move(parts), settings](std::string_view text) {
+    Unigram model;
+    model.map = parts.view();
+    model.settings = settings;
+    std::vector<int32_t> ids;
+    return Unigram::Encoder(model, ids).normalized(text);
+  };
+}
+
 }  // namespace
+
+TextNormalizer unigram_normalizer(const model::UnigramSpec& spec) {
+  return normalizer_of(build_precompiled_map(spec.replacements), settings_of(spec));
+}
 
 TextNormalizer add_unigram(const model::TokenizerSpec& spec, BlockWriter& writer) {
   PrecompiledMapParts parts = build_precompiled_map(spec.unigram.replacements);
-  const UnigramSettings settings = {spec.unigram.unknown_score, flags_of(spec.unigram), 0};
+  const UnigramSettings settings = settings_of(spec.unigram);
   writer.header.model = kUnigramTag;
   writer.add(kBlocks, parts.characters.blocks);
   writer.add(kEntries, parts.characters.entries);
@@ -44,13 +62,7 @@ TextNormalizer add_unigram(const model::TokenizerSpec& spec, BlockWriter& writer
   writer.add(kSettings, std::vector{settings});
   writer.add(Unigram::kScores, spec.unigram.scores);
   writer.add(Unigram::kRules, parts.rules);
-  return [parts = std::move(parts), settings](std::string_view text) {
-    Unigram model;
-    model.map = parts.view();
-    model.settings = settings;
-    std::vector<int32_t> ids;
-    return Unigram::Encoder(model, ids).normalized(text);
-  };
+  return normalizer_of(std::move(parts), settings);
 }
 
 }  // namespace tilewise::text
