@@ -43,8 +43,8 @@ struct LinearShape {
     } else if (part == "attention_output") {
       k = section, n = spec.hidden, flops_per_row = 2 * hidden * hidden;
     } else if (part == "ffn_up") {
-      k = spec.hidden, n = spec.intermediate, flops_per_row = 2 * hidden * spec.intermediate;
-      if (spec.activation == model::Activation::gelu_erf) fused = Fused::gelu_erf;
+      k = spec.hidden, n = spec.ffn_up_outputs(), flops_per_row = 2 * hidden * n;
+      if (spec.activation == model::Activation::gelu_erf && !spec.is_gated) fused = Fused::gelu_erf;
     } else {
       k = spec.intermediate, n = spec.hidden, flops_per_row = 2 * hidden * spec.intermediate;
     }

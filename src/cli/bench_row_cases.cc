@@ -99,11 +99,11 @@ struct EmbedOperands {
         ids(kTokens),
         positions(kTokens),
         types(kTokens),
-        position_table(int64_t{spec.max_positions} * spec.hidden),
-        type_table(int64_t{std::max(spec.token_types, 1)} * spec.hidden),
-        gain(spec.hidden),
-        bias(spec.hidden),
-        output(kTokens, spec.hidden, precision),
+        position_table(int64_t{spec.max_positions} * spec.embedding_width()),
+        type_table(int64_t{std::max(spec.token_types, 1)} * spec.embedding_width()),
+        gain(spec.embedding_width()),
+        bias(spec.embedding_width()),
+        output(kTokens, spec.embedding_width(), precision),
         epsilon(spec.norm_epsilon),
         has_types(spec.token_types > 0) {
     std::mt19937 random(1);
@@ -111,10 +111,10 @@ struct EmbedOperands {
     std::uniform_int_distribution<int32_t> any(0, spec.vocab_size - 1);
     for (int32_t& id : ids) id = any(random);
     for (int32_t i = 0; i < kTokens; ++i) positions[i] = i % std::min(12, spec.max_positions);
-    position_table.fill(random, 0, 1, int64_t{spec.max_positions} * spec.hidden);
-    type_table.fill(random, 0, 1, int64_t{std::max(spec.token_types, 1)} * spec.hidden);
-    gain.fill(random, 1, 0.3, spec.hidden);
-    bias.fill(random, 0, 0.5, spec.hidden);
+    position_table.fill(random, 0, 1, int64_t{spec.max_positions} * spec.embedding_width());
+    type_table.fill(random, 0, 1, int64_t{std::max(spec.token_types, 1)} * spec.embedding_width());
+    gain.fill(random, 1, 0.3, spec.embedding_width());
+    bias.fill(random, 0, 0.5, spec.embedding_width());
   }
 
   /// Uniform from -1 to 1: a normal distribution would take a second for a whole vocabulary.
@@ -247,9 +247,9 @@ KernelCase row_case(const CaseInfo& info, const kernels::KernelSet& set, Functio
 }
 
 std::shared_ptr<EmbedOperands> embed_operands(const model::EncoderSpec& spec, Precision precision) {
-  auto words =
-      AlignedBuffer::allocate(static_cast<size_t>(spec.vocab_size) *
-                              static_cast<size_t>(spec.hidden) * kernels::element_bytes(precision));
+  auto words = AlignedBuffer::allocate(static_cast<size_t>(spec.vocab_size) *
+                                       static_cast<size_t>(spec.embedding_width()) *
+                                       kernels::element_bytes(precision));
   if (!words.ok()) throw std::bad_alloc();
   return std::make_shared<EmbedOperands>(spec, precision, std::move(*words));
 }
@@ -261,7 +261,8 @@ CaseGroup row_cases(const model::EncoderSpec& spec, const kernels::KernelSet& se
   CaseGroup group;
   group.infos = {
       row_info("add_norm", set, spec.hidden, 3 * element),
-      row_info("embed", set, spec.hidden, 2 * element),  // positions and types stay in L1
+      row_info("embed", set, spec.embedding_width(),
+               2 * element),  // positions and types stay in L1
       row_info("pool", set, spec.hidden, element + 4.0 / PoolOperands::kLength),
   };
   group.make = [&set, spec, infos = group.infos] {
