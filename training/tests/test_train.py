@@ -8,6 +8,8 @@ from conftest import FAMILIES, VOCABULARY, task_toml, write_rows, write_tokenize
 
 from tilewise_training.__main__ import main
 from tilewise_training.errors import TrainingError
+from tilewise_training.exits import refit_exits
+from tilewise_training.model import merged, predict
 from tilewise_training.settings import load_recipe
 from tilewise_training.train import Run, prepare
 
@@ -159,3 +161,16 @@ def test_distillation_teaches_with_and_without_labels(write_recipe, data, tmp_pa
     path = write_recipe([task_toml("intent")], more=more.split("[distillation.unlabelled]")[0])
     with pytest.raises(TrainingError, match="none of the recipe's tasks"):
         run_of(path, data, tmp_path / "other").train()
+
+
+def test_refitted_exits_agree_with_the_full_depth_more_and_leave_it_as_it_is(write_recipe, data, tmp_path):
+    run = run_of(write_recipe([task_toml("intent", "exits = [1, 2]\n")]), data, tmp_path / "run")
+    task, rows = run.recipe.tasks[0], run.data["intent"].train
+    model = merged(run.model)
+    before = predict(model, task, rows)
+    refit_exits(model, task, rows, "fp32")
+    after = predict(model, task, rows)
+    assert torch.equal(before[-1], after[-1])
+    taught = before[-1].softmax(1)
+    for old, new in zip(before[:-1], after[:-1]):
+        assert (new.softmax(1) - taught).abs().mean() < 0.5 * (old.softmax(1) - taught).abs().mean()

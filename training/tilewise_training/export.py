@@ -9,14 +9,14 @@ from .model import head_names
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 
-def export(recipe, model, fitted, metrics, log, folder):
-    """recipe: with all labels; model: with the weights to keep; fitted: {task: Fitted}; metrics: of evaluate(); log: of the training."""
+def export(recipe, encoder, model, fitted, metrics, log, folder):
+    """recipe: with all labels; encoder: with its LoRA, if it has one; model: with the heads to keep; fitted: {task: Fitted}; metrics: of evaluate(); log: of the training."""
     folder.mkdir(parents=True, exist_ok=True)
     if recipe.schedule.lora:
-        model.encoder.save_pretrained(folder, save_embedding_layers=False)
+        encoder.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's card names this machine's path
     else:
-        model.encoder.save_pretrained(folder)
+        encoder.save_pretrained(folder)
         for name in TOKENIZER_FILES:
             if (recipe.backbone.folder / name).exists():
                 shutil.copyfile(recipe.backbone.folder / name, folder / name)

@@ -1,21 +1,25 @@
 """After the training: predicts every row once in fp32, fits what validation data decides, measures, and writes the model folder."""
 from .batches import target_tensor
 from .evaluate import evaluate
+from .exits import refit_exits
 from .export import export
-from .model import predict
+from .model import merged, predict
 from .thresholds import fit
 
 
 def finish(run, folder):
-    """run: trained, with the weights to keep -> metrics, {task: evaluate()}. Leaves the LoRA as it is."""
+    """run: trained, with the weights to keep, which stay as they are -> metrics, {task: evaluate()}"""
+    model = merged(run.model)
     layers = run.model.encoder.config.num_hidden_layers
     fitted, metrics = {}, {}
     for task in run.recipe.tasks:
-        splits = {split: predict_files(run.model, task, run.data[task.name], split) for split in ("valid", "test")}
+        if task.exits and task.refit_exits:
+            refit_exits(model, task, run.data[task.name].train, run.recipe.schedule.precision)
+        splits = {split: predict_files(model, task, run.data[task.name], split) for split in ("valid", "test")}
         valid = splits["valid"].values()
         fitted[task.name] = fit(task, layers, [v for v in valid if v[1] is not None], [answers for answers, target in valid if target is None])
         metrics[task.name] = evaluate(task, layers, fitted[task.name], splits)
-    export(run.recipe, run.model, fitted, metrics, run.log, folder)
+    export(run.recipe, run.model.encoder, model, fitted, metrics, run.log, folder)
     return metrics
 
 

@@ -1,5 +1,6 @@
 """The network: one encoder, a linear head a task, and the heads of its exits."""
 import contextlib
+import copy
 import json
 
 import torch
@@ -115,20 +116,35 @@ class MultiTaskModel(torch.nn.Module):
 
     def forward(self, task, batch, precision="fp32"):
         """A collated batch -> a list of [rows, outputs], one an exit and the last layer's."""
-        return [self.head(name)(vector) for name, vector in zip(head_names(task), self.pooled(task, batch, precision))]
+        return self.answers(task, self.pooled(task, batch, precision))
+
+    def answers(self, task, vectors):
+        """What pooled() or features() gives -> a list of [rows, outputs]."""
+        return [self.head(name)(vector) for name, vector in zip(head_names(task), vectors)]
 
 
-@torch.inference_mode()
-def predict(model, task, rows, precision="fp32", size=64):
-    """-> a list of [rows, outputs], one an exit and the last layer's, in the order of `rows`."""
+@torch.no_grad()
+def features(model, task, rows, precision="fp32", size=64):
+    """-> a list of [rows, hidden], one an exit and the last layer's, in the order of `rows`."""
     training = model.training
     model.eval()
-    results = None
+    results = [torch.empty(len(rows), model.encoder.config.hidden_size) for _ in head_names(task)]
     for part in batches_by_length([len(row.ids) for row in rows], size):
-        answers = model(task, collate([rows[i] for i in part]), precision)
-        if results is None:
-            results = [torch.empty(len(rows), answer.shape[1]) for answer in answers]
-        for result, answer in zip(results, answers):
-            result[part] = answer
+        for result, vectors in zip(results, model.pooled(task, collate([rows[i] for i in part]), precision)):
+            result[part] = vectors
     model.train(training)
     return results
+
+
+@torch.no_grad()
+def predict(model, task, rows, precision="fp32"):
+    """-> a list of [rows, outputs], one an exit and the last layer's, in the order of `rows`."""
+    return model.answers(task, features(model, task, rows, precision))
+
+
+def merged(model):
+    """A copy for evaluation with the LoRA in the encoder's own weights."""
+    model = copy.deepcopy(model)
+    if hasattr(model.encoder, "merge_and_unload"):
+        model.encoder = model.encoder.merge_and_unload()
+    return model.eval()

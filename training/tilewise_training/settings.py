@@ -80,6 +80,7 @@ class Task:
     label_smoothing: float
     exits: tuple[int, ...]  # layers
     exit_weight: float  # of each exit's loss
+    refit_exits: bool  # their heads are fitted once more at the end
     max_changed: float  # share of decisions that exits may change on the validation rows
 
 
@@ -325,6 +326,7 @@ def _task(table, data):
         label_smoothing=table.number("label_smoothing", 0.0, 0.0, 0.9),
         exits=table.list_of("exits", int, ()),
         exit_weight=table.number("exit_weight", 0.2, 0.0, 1e3),
+        refit_exits=table.take("refit_exits", bool, True),
         max_changed=table.number("max_changed", 0.005, 0.0, 1.0),
     )
     table.done()

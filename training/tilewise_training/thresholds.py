@@ -112,7 +112,8 @@ def fit_exits(task, layers, fitted, answers, temperatures, allowed):
             high, best = price, limits
         else:
             low = price
-    exits = [Exit(row.layer, sure, temperature, floor if fitted.below is not None else None)
+    least = 1 / max(2, answers[-1].shape[1]) + 1e-6  # which every answer has
+    exits = [Exit(row.layer, max(sure, least), temperature, floor if fitted.below is not None else None)
              for row, (sure, floor), temperature in zip(rows, best, temperatures)]
     return [exit_ for exit_ in exits if exit_.confidence <= 1 - 2**-23]
 
