@@ -185,7 +185,10 @@ TEST(CastTest, Fp32KeepsEverything) {
 /// A head's biases in the buckets' order, so that a value says which bucket it came from.
 Draft draft_with_biases(int32_t max_positions) {
   Draft draft;
-  draft.model.spec = {.heads = 2, .max_positions = max_positions, .relative_buckets = 32};
+  model::EncoderSpec& spec = draft.model.spec;
+  spec.heads = 2;
+  spec.max_positions = max_positions;
+  spec.relative_buckets = 32;
   model::Tensor& biases = draft.model.weights.relative_bias;
   biases.shape = {32, 2};
   for (int i = 0; i < 64; ++i) biases.values.push_back(static_cast<float>(i));
@@ -231,14 +234,15 @@ TEST(TabulatePositionsTest, AnglesAreThoseOfTransformers) {
                                    {0.9395197629928589, 0.2974405586719513, 0.8898152709007263,
                                     0.9998156428337097, 0.33589479327201843, 0.07373429834842682}};
   Draft draft;
-  draft.model.spec = {.hidden = 36,
-                      .heads = 3,
-                      .max_positions = 160,
-                      .positions = model::Positions::rotary,
-                      .rotary_base = 160000,
-                      .rotary_base_local = 10000,
-                      .window = 8,
-                      .global_every = 3};
+  model::EncoderSpec& spec = draft.model.spec;
+  spec.hidden = 36;
+  spec.heads = 3;
+  spec.max_positions = 160;
+  spec.positions = model::Positions::rotary;
+  spec.rotary_base = 160000;
+  spec.rotary_base_local = 10000;
+  spec.window = 8;
+  spec.global_every = 3;
   ASSERT_TRUE(tabulate_positions(draft).ok());
   EXPECT_EQ(draft.rotary_global.cosines.shape, (std::vector<int64_t>{160, 6}));
   for (int i = 0; i < 6; ++i) {
