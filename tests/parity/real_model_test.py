@@ -6,7 +6,7 @@ import pathlib
 import sys
 import tempfile
 
-from cli import EXAMPLE, Tilewise, backbone, read_rows
+from cli import EXAMPLE, Tilewise, backbone, full_depth, read_rows
 
 REFERENCE = pathlib.Path(__file__).parent / "data" / "reference_outputs.jsonl"
 # fp32: about 40 sums of up to 1,536 products each lie between a token and a logit; PyTorch itself moves by 1e-5 between two
@@ -87,7 +87,7 @@ def main():
             for level in tilewise.levels(model, stored):
                 for name, task in tasks.items():
                     due = [reference for reference in references if reference["task"] == name]
-                    answers = tilewise.predict(model, name, [as_row(reference) for reference in due], level)
+                    answers = tilewise.predict(model, name, [as_row(reference) for reference in due], level, ("--logits", *full_depth(task)))
                     largest, changed = compare(task, due, answers, UNDECIDED[precision])
                     print(f"{precision} {level:12} {name:10} {len(due)} rows: largest difference {largest:.2g} (limit {limit}), {len(changed)} decisions changed")
                     if not largest <= limit or changed:
