@@ -44,11 +44,11 @@ class RowEncoder:
         return [Encoded(e.ids, e.type_ids, row.label, row.where) for e, row in zip(encodings, rows)]
 
 
-def collate(rows):
-    """[rows] -> input_ids, token_type_ids, attention_mask, each [rows, longest] with the length rounded up (few shapes: each new one
-    costs the library a compilation)."""
+def collate(rows, most):
+    """[rows] -> input_ids, token_type_ids, attention_mask, each [rows, longest] with the length rounded up, to `most` tokens (few shapes:
+    each new one costs the library a compilation)."""
     longest = max(len(row.ids) for row in rows)
-    longest = -(-longest // 8) * 8 if longest > 32 else -(-longest // 4) * 4
+    longest = min(-(-longest // 8) * 8 if longest > 32 else -(-longest // 4) * 4, most)
     ids, types, mask = (torch.zeros(len(rows), longest, dtype=torch.long) for _ in range(3))
     for i, row in enumerate(rows):
         n = len(row.ids)

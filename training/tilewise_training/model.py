@@ -41,6 +41,12 @@ def read_config(folder):
     return AutoConfig.from_pretrained(folder)
 
 
+def positions_of(config):
+    """Tokens that the encoder takes. The families of RoBERTa count their positions from behind the padding's."""
+    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "mpnet") else 0
+    return config.max_position_embeddings - offset
+
+
 def load_encoder(folder, dropout=0.0):
     """The encoder in fp32. Raises a TrainingError where the weights are not those of its configuration."""
     config = read_config(folder)
@@ -88,6 +94,7 @@ class MultiTaskModel(torch.nn.Module):
         super().__init__()
         config = encoder.config
         self.encoder, self.tasks = encoder, {task.name: task for task in tasks}
+        self.positions = positions_of(config)
         self.has_types = getattr(config, "type_vocab_size", 0) > 1
         for task in tasks:
             if task.exits and task.exits[-1] >= config.num_hidden_layers:
@@ -104,14 +111,17 @@ class MultiTaskModel(torch.nn.Module):
 
     def pooled(self, task, batch, precision="fp32"):
         """A collated batch -> a list of [rows, hidden], one an exit and the last layer's, in fp32."""
-        inputs = batch if self.has_types else {key: value for key, value in batch.items() if key != "token_type_ids"}
+        mask = batch["attention_mask"]
+        inputs = {"input_ids": batch["input_ids"].masked_fill(mask == 0, self.encoder.config.pad_token_id), "attention_mask": mask}
+        if self.has_types:
+            inputs["token_type_ids"] = batch["token_type_ids"]
         bf16 = torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
         with bf16:
             result = self.encoder(**inputs, output_hidden_states=bool(task.exits))
         states = [result.hidden_states[layer] for layer in task.exits] + [result.last_hidden_state]
         if task.pooling == "cls":
             return [state[:, 0].float() for state in states]
-        mask = batch["attention_mask"].unsqueeze(-1).float()
+        mask = mask.unsqueeze(-1).float()
         return [(state.float() * mask).sum(1) / mask.sum(1) for state in states]
 
     def forward(self, task, batch, precision="fp32"):
@@ -130,7 +140,7 @@ def features(model, task, rows, precision="fp32", size=64):
     model.eval()
     results = [torch.empty(len(rows), model.encoder.config.hidden_size) for _ in head_names(task)]
     for part in batches_by_length([len(row.ids) for row in rows], size):
-        for result, vectors in zip(results, model.pooled(task, collate([rows[i] for i in part]), precision)):
+        for result, vectors in zip(results, model.pooled(task, collate([rows[i] for i in part], model.positions), precision)):
             result[part] = vectors
     model.train(training)
     return results

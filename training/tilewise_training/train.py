@@ -13,7 +13,7 @@ from . import losses
 from .batches import RowEncoder, batches, collate, generator, target_tensor
 from .distill import teach
 from .errors import TrainingError
-from .model import MultiTaskModel, add_lora, load_encoder, predict, read_config
+from .model import MultiTaskModel, add_lora, load_encoder, positions_of, predict, read_config
 from .rows import check_every_label_occurs, read_rows, with_labels
 
 EASY = 0.02  # a row whose last loss was under this has little left to teach
@@ -43,8 +43,8 @@ def prepare(recipe, limit=None):
 
 
 def _prepare_task(recipe, task, encoder, config, limit):
-    if task.max_tokens > config.max_position_embeddings:
-        raise TrainingError("The task is longer than the backbone", f"tasks.{task.name}.max_tokens", f"at most {config.max_position_embeddings}", str(task.max_tokens))
+    if task.max_tokens > positions_of(config):
+        raise TrainingError("The task is longer than the backbone", f"tasks.{task.name}.max_tokens", f"at most {positions_of(config)}", str(task.max_tokens))
     train = read_rows(task, task.train, limit=limit)
     if limit is None:
         check_every_label_occurs(task, train)
@@ -173,7 +173,7 @@ class Run:
         """-> tokens, and the sum of the rows' losses at full depth."""
         data = self.data[task.name]
         rows = [(data.train_swapped if flag else data.train)[i] for i, flag in zip(part, swapped)]
-        batch = collate(rows)
+        batch = collate(rows, self.model.positions)
         answers = self.model(task, batch, self.recipe.schedule.precision)
         final = self._row_losses(task, answers[-1], rows, part)
         self._refuse_nan(task, final, rows)
