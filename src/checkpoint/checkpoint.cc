@@ -32,6 +32,10 @@ std::string summary(const model::Task& task) {
   text += std::string(", ") + name_of(task.pooling) + " pooling, up to " +
           std::to_string(task.max_tokens) + " tokens";
   if (task.normalize) text += ", normalised";
+  for (const model::Exit& exit : task.exits) {
+    text += (&exit == &task.exits.front() ? ", exits after layer " : ", ") +
+            std::to_string(exit.after_layer);
+  }
   return text;
 }
 
@@ -107,6 +111,7 @@ class Reading {
   bool checkpoint_head_ =
       false;  // tasks use the checkpoint's own classifier, not heads.safetensors
   model::Model model_;
+  std::vector<std::vector<std::string>> exit_heads_;  // of each task of tasks.json
 };
 
 void Reading::check_folders() {
@@ -193,6 +198,7 @@ void Reading::read_task_file() {
   }
   TasksFile tasks = checkpoint::read_tasks(*file, context, report_);
   for (model::Task& task : tasks.tasks) model_.tasks.push_back({std::move(task), std::nullopt});
+  exit_heads_ = std::move(tasks.exit_heads);
   check_backbone_hash(tasks);
 }
 
@@ -275,6 +281,10 @@ void Reading::read_file_heads() {
     const int32_t outputs = entry.task.outputs();
     if (outputs == 0 || !labels_fit(entry.task, entry.task.name + ".weight", tensors)) continue;
     entry.head.emplace().output = tensors.linear(entry.task.name, outputs, model_.spec.hidden);
+    for (const std::string& name : exit_heads_[static_cast<size_t>(&entry - model_.tasks.data())]) {
+      if (!labels_fit(entry.task, name + ".weight", tensors)) continue;
+      entry.exits.push_back(tensors.linear(name, outputs, model_.spec.hidden));
+    }
   }
   note_unused("heads", tensors);
 }

@@ -319,6 +319,44 @@ TEST(BadHeads, MissingFileTensorAndOutputs) {
   expect_problem(source, StatusCode::invalid_input, "labels do not fit the head", "4 outputs");
 }
 
+/// An exit of the task "intent", whose out_of_scope asks for a limit.
+void add_exit(TestCheckpoint& checkpoint) {
+  checkpoint.edit("tasks.json", "\"name\": \"intent\",",
+                  R"("name": "intent", "exits": [{"after_layer": 1, "head": "intent.exit1",
+                     "confidence": 0.9, "below": 1.25}],)");
+}
+
+TEST(Exits, TakeTheirHeadsFromTheFileOfHeads) {
+  TestCheckpoint checkpoint("multi_task");
+  const Source source{checkpoint.path(), data_folder() + "/bert"};
+  add_exit(checkpoint);
+  expect_problem(source, StatusCode::invalid_input, "A tensor is missing", "intent.exit1.weight");
+
+  auto heads = checkpoint.tensors("heads.safetensors");
+  std::vector<float> weight(5 * 32), bias = {1, 2, 3, 4, 5};
+  for (size_t i = 0; i < weight.size(); ++i) weight[i] = static_cast<float>(i);
+  heads.push_back(f32_tensor("intent.exit1.weight", {5, 32}, weight));
+  heads.push_back(f32_tensor("intent.exit1.bias", {5}, bias));
+  checkpoint.write_tensors("heads.safetensors", heads);
+  const auto model = load(source);
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  ASSERT_EQ(model->tasks[1].exits.size(), 1u);
+  EXPECT_EQ(model->tasks[1].exits[0].weight.values, weight);
+  EXPECT_EQ(model->tasks[1].exits[0].bias.values, bias);
+  EXPECT_EQ(model->tasks[1].task.exits[0].below, 1.25f);
+  EXPECT_TRUE(model->tasks[0].exits.empty());
+  const auto findings = check(source);
+  ASSERT_TRUE(findings.ok());
+  EXPECT_TRUE(std::ranges::any_of(*findings, [](const Finding& f) {
+    return f.subject == "task intent" && f.detail.ends_with("exits after layer 1");
+  }));
+
+  heads[heads.size() - 2] = f32_tensor("intent.exit1.weight", {4, 32}, std::vector<float>(128));
+  checkpoint.write_tensors("heads.safetensors", heads);
+  expect_problem(source, StatusCode::invalid_input, "The labels do not fit the head",
+                 "intent.exit1.weight");
+}
+
 TEST(BadHeads, LabelsOfAClassifier) {
   TestCheckpoint checkpoint("bert_classifier");
   checkpoint.edit("config.json", "\"2\": \"product_search\",",

@@ -4,6 +4,8 @@
 #include <initializer_list>
 #include <set>
 
+#include "checkpoint/task_exits.h"
+
 namespace tilewise::checkpoint {
 namespace {
 
@@ -56,13 +58,12 @@ class TaskReader {
     read_template();
     read_out_of_scope();
     check_truncation();
-    if (object_.has("exits")) {
-      object_.problem(unsupported({"Exits (adaptive depth) are not supported yet",
-                                   object_.where("exits"), "a task without exits", "",
-                                   "Leave the field out: the task then uses all layers"}));
-    }
+    read_exits();
     return std::move(task_);
   }
+
+  /// After read().
+  std::vector<std::string> take_exit_heads() { return std::move(exit_heads_); }
 
  private:
   /// False after a problem.
@@ -188,6 +189,15 @@ class TaskReader {
       task_.out_of_scope = model::OutOfScope{static_cast<float>(*below)};
   }
 
+  void read_exits() {
+    if (!suits("exits", {TaskKind::binary, TaskKind::multiclass})) return;
+    if (context_.checkpoint_head) {
+      object_.wrong("exits", "none, as there is no heads.safetensors to take their heads from");
+      return;
+    }
+    exit_heads_ = checkpoint::read_exits(object_, context_.spec.layers, task_);
+  }
+
   void check_truncation() {
     if (task_.input == InputKind::text && task_.truncation == Truncation::only_second) {
       object_.wrong("truncation", "longest_first or only_first for a single text");
@@ -197,6 +207,7 @@ class TaskReader {
   const JsonObject& object_;
   const TasksContext& context_;
   Task task_;
+  std::vector<std::string> exit_heads_;
 };
 
 void read_backbone(const JsonObject& root, TasksFile& file) {
@@ -234,9 +245,12 @@ TasksFile read_tasks(const JsonFile& file, const TasksContext& context, Report& 
     if (own_name && own_name->as_string()) name = *own_name->as_string();
     const JsonObject object = untitled->under("task " + name);
     const int before = report.problems();
-    Task task = TaskReader(object, context).read();
+    TaskReader reader(object, context);
+    Task task = reader.read();
     if (!names.insert(task.name).second) object.wrong("name", "a name that no other task has");
-    if (report.problems() == before) result.tasks.push_back(std::move(task));
+    if (report.problems() > before) continue;
+    result.tasks.push_back(std::move(task));
+    result.exit_heads.push_back(reader.take_exit_heads());
   }
   return result;
 }

@@ -16,6 +16,8 @@ struct TasksFile {
   std::optional<std::string> backbone_sha256;  ///< lower-case hexadecimal
   std::string backbone_name;  ///< "package" of the backbone, to name it in messages; may be empty
   std::vector<model::Task> tasks;
+  /// Of each task's exits: NAME.weight and NAME.bias in heads.safetensors.
+  std::vector<std::vector<std::string>> exit_heads;
 };
 
 struct TasksContext {

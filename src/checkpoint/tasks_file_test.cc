@@ -17,6 +17,7 @@ using testing::HasSubstr;
 TasksContext context() {
   TasksContext context;
   context.spec.max_positions = 64;
+  context.spec.layers = 6;
   context.longest = 64;
   return context;
 }
@@ -67,6 +68,40 @@ TEST(TasksFile, Defaults) {
   EXPECT_EQ(file.tasks[0].truncation, model::Truncation::longest_first);
   EXPECT_EQ(file.tasks[0].temperature, 1);
   EXPECT_FALSE(file.tasks[0].threshold);
+}
+
+TEST(TasksFile, ReadsExits) {
+  Report report;
+  const TasksFile file = read(R"({"tasks": [
+      {"name": "same", "kind": "binary", "input": "pair", "pooling": "mean", "labels": ["same"],
+       "exits": [{"after_layer": 2, "head": "same.exit2", "confidence": 0.975},
+                 {"after_layer": 5, "head": "b", "confidence": 1, "temperature": 1.25}]},
+      {"name": "none", "kind": "regression", "input": "text", "pooling": "cls"},
+      {"name": "intent", "kind": "multiclass", "input": "text", "pooling": "mean",
+       "labels": ["x", "y", "z"], "out_of_scope": {"score": "logsumexp", "below": 9},
+       "exits": [{"after_layer": 1, "head": "c", "confidence": 0.34, "below": -2.5}]}]})",
+                              report);
+  ASSERT_TRUE(report.ok()) << report.first_problem().message();
+  const std::vector<model::Exit> same = {{.after_layer = 2, .confidence = 0.975f},
+                                         {.after_layer = 5, .confidence = 1, .temperature = 1.25f}};
+  EXPECT_EQ(file.tasks[0].exits, same);
+  EXPECT_TRUE(file.tasks[1].exits.empty());
+  const std::vector<model::Exit> intent = {{.after_layer = 1, .confidence = 0.34f, .below = -2.5f}};
+  EXPECT_EQ(file.tasks[2].exits, intent);
+  const std::vector<std::vector<std::string>> heads = {{"same.exit2", "b"}, {}, {"c"}};
+  EXPECT_EQ(file.exit_heads, heads);
+}
+
+TEST(TasksFile, ExitsNeedTheirOwnHeads) {
+  TasksContext own = context();
+  own.checkpoint_head = true;
+  Report report;
+  read(
+      R"({"tasks": [{"name": "t", "kind": "binary", "input": "pair", "labels": ["same"],
+          "exits": [{"after_layer": 2, "head": "a", "confidence": 0.9}]}]})",
+      report, own);
+  EXPECT_THAT(report.first_problem().message(),
+              AllOf(HasSubstr("tasks[0].exits"), HasSubstr("heads.safetensors")));
 }
 
 TEST(TasksFile, OwnClassifierStandsOnCls) {
@@ -122,6 +157,9 @@ TEST_P(BadTasks, AreRefusedWithTheirField) {
 #define BINARY R"("kind": "binary", "input": "text", "pooling": "mean", "labels": ["x"])"
 #define MULTICLASS \
   R"("kind": "multiclass", "input": "text", "pooling": "mean", "labels": ["x", "y"])"
+#define THREE_CLASSES \
+  R"("kind": "multiclass", "input": "text", "pooling": "mean", "labels": ["x", "y", "z"])"
+#define EXITS(fields) R"(, "exits": [{"head": "h", )" fields "}]"
 #define EMBEDDING R"("kind": "embedding", "input": "text", "pooling": "mean")"
 const BadTask kBadTasks[] = {
     {"kind_missing", R"("input": "text", "pooling": "mean")", ".kind", "missing"},
@@ -181,7 +219,46 @@ const BadTask kBadTasks[] = {
      ".template.fields", "each field once"},
     {"template_field_of_three", EMBEDDING R"(, "template": {"fields": [["a", "", ""]]})",
      ".template.fields", "each field once"},
-    {"exits", BINARY R"(, "exits": [{"after_layer": 2}])", ".exits", "not supported yet"},
+    {"exits_of_embedding", EMBEDDING EXITS(R"("after_layer": 2, "confidence": 0.9)"), ".exits",
+     "does not suit"},
+    {"exits_no_array", BINARY R"(, "exits": {})", ".exits", "an array"},
+    {"exit_is_a_number", BINARY R"(, "exits": [2])", ".exits[0]", "an object"},
+    {"exit_without_layer", BINARY EXITS(R"("confidence": 0.9)"), ".exits[0].after_layer",
+     "missing"},
+    {"exit_after_no_layer", BINARY EXITS(R"("after_layer": 0, "confidence": 0.9)"),
+     ".exits[0].after_layer", "from 1 to 5"},
+    {"exit_after_the_last_layer", BINARY EXITS(R"("after_layer": 6, "confidence": 0.9)"),
+     ".exits[0].after_layer", "from 1 to 5"},
+    {"exit_twice", BINARY R"(, "exits": [{"after_layer": 2, "confidence": 0.9, "head": "h"},
+                                         {"after_layer": 2, "confidence": 0.9, "head": "i"}])",
+     ".exits[1].after_layer", "from 3 to 5"},
+    {"exit_behind_the_last",
+     BINARY R"(, "exits": [{"after_layer": 5, "confidence": 0.9, "head": "h"},
+                           {"after_layer": 5, "confidence": 0.9, "head": "i"}])",
+     ".exits", "upwards"},
+    {"exit_without_confidence", BINARY EXITS(R"("after_layer": 2)"), ".exits[0].confidence",
+     "missing"},
+    {"exit_that_all_take", BINARY EXITS(R"("after_layer": 2, "confidence": 0.5)"),
+     ".exits[0].confidence", "over 1/2"},
+    {"exit_that_all_classes_take", THREE_CLASSES EXITS(R"("after_layer": 2, "confidence": 0.333)"),
+     ".exits[0].confidence", "over 1/3"},
+    {"exit_that_none_takes", BINARY EXITS(R"("after_layer": 2, "confidence": 1.01)"),
+     ".exits[0].confidence", "up to 1"},
+    {"exit_confidence_is_text", BINARY EXITS(R"("after_layer": 2, "confidence": "high")"),
+     ".exits[0].confidence", "high"},
+    {"exit_temperature_zero",
+     BINARY EXITS(R"("after_layer": 2, "confidence": 0.9, "temperature": 0)"),
+     ".exits[0].temperature", "over 0"},
+    {"exit_below_without_scope", BINARY EXITS(R"("after_layer": 2, "confidence": 0.9, "below": 3)"),
+     ".exits[0].below", "no out_of_scope"},
+    {"exit_scope_without_below",
+     MULTICLASS R"(, "out_of_scope": {"score": "logsumexp", "below": 1})" EXITS(
+         R"("after_layer": 2, "confidence": 0.9)"),
+     ".exits[0].below", "missing"},
+    {"exit_without_head", BINARY R"(, "exits": [{"after_layer": 2, "confidence": 0.9}])",
+     ".exits[0].head", "missing"},
+    {"exit_misspelt", BINARY EXITS(R"("after_layer": 2, "confidence": 0.9, "bellow": 3)"),
+     ".exits[0].bellow", "not known"},
     {"misspelt_field", BINARY R"(, "treshold": 1)", ".treshold", "not known"},
 };
 INSTANTIATE_TEST_SUITE_P(, BadTasks, testing::ValuesIn(kBadTasks),

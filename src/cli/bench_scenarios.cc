@@ -92,7 +92,7 @@ runtime::StageTimes profile(engine::Worker& worker, const runtime::Batch& batch,
   const double end = now_seconds() + seconds;
   while (passes.size() < kLeastProfiledPasses ||
          (passes.size() < kMostProfiledPasses && now_seconds() < end)) {
-    worker.run_tokens(batch, outputs, &passes.emplace_back());
+    worker.run_tokens(batch, outputs, {.times = &passes.emplace_back()});
   }
   return median_of(passes);
 }

@@ -43,6 +43,14 @@ std::string describe_labels(const std::vector<std::string>& labels) {
                      shown.size() < labels.size() ? ", ... (all with --json)" : "");
 }
 
+std::string describe_exit(const model::Exit& exit) {
+  std::string text =
+      fmt::format("after layer {}: probability >= {}", exit.after_layer, exit.confidence);
+  if (exit.temperature != 1) text += fmt::format(" at temperature {}", exit.temperature);
+  if (exit.below) text += fmt::format(", logsumexp >= {}", *exit.below);
+  return text;
+}
+
 std::string describe_task(const TaskEntry& entry) {
   const model::Task& task = entry.task;
   std::string text = fmt::format("\ntask {}\n", task.name);
@@ -61,6 +69,9 @@ std::string describe_task(const TaskEntry& entry) {
   if (task.temperature != 1) line("temperature", fmt::format("{}", task.temperature));
   if (task.out_of_scope)
     line("out of scope", fmt::format("logsumexp < {}", task.out_of_scope->below));
+  for (const model::Exit& exit : task.exits) {
+    line(&exit == &task.exits.front() ? "exits" : "", describe_exit(exit));
+  }
   return text;
 }
 
@@ -99,6 +110,14 @@ std::string describe(const Artifact& artifact, const std::string& isa) {
   return text;
 }
 
+void write_exit(const model::Exit& exit, rows::JsonWriter& json) {
+  json.begin_object().key("after_layer").integer(exit.after_layer);
+  json.key("confidence").float32(exit.confidence).key("temperature").float32(exit.temperature);
+  json.key("below");
+  exit.below ? json.float32(*exit.below) : json.null();
+  json.end_object();
+}
+
 void write_task(const TaskEntry& entry, rows::JsonWriter& json) {
   const model::Task& task = entry.task;
   json.begin_object().key("name").string(task.name).key("kind").string(name_of(task.kind));
@@ -120,6 +139,9 @@ void write_task(const TaskEntry& entry, rows::JsonWriter& json) {
   json.key("temperature").float32(task.temperature);
   json.key("out_of_scope_below");
   task.out_of_scope ? json.float32(task.out_of_scope->below) : json.null();
+  json.key("exits").begin_array();
+  for (const model::Exit& exit : task.exits) write_exit(exit, json);
+  json.end_array();
   json.key("normalize").boolean(task.normalize);
   json.key("dense");
   entry.has_dense ? json.string(name_of(entry.dense_activation)) : json.null();

@@ -231,6 +231,22 @@ TEST_F(CompileInt8Test, CalibrationIsRecorded) {
   }
 }
 
+TEST_F(CompileInt8Test, ExitsChangeNothingThatCalibrationDecides) {
+  const auto full = compiled(synthetic_model(), int8({texts(30), pairs(10)}, 0.005));
+  model::Model model = synthetic_model();
+  add_exits(model);
+  // Every answer is certain enough to leave.
+  for (auto& entry : model.tasks) {
+    for (model::Exit& exit : entry.task.exits) exit.confidence = 0.501f;
+  }
+  model.tasks[1].task.exits[0].confidence = 0.334f;
+  model.tasks[1].task.exits[0].below = -100.0f;
+  const auto adaptive = compiled(model, int8({texts(30), pairs(10)}, 0.005));
+  ASSERT_TRUE(full != nullptr && adaptive != nullptr);
+  EXPECT_EQ(adaptive->metadata().linears, full->metadata().linears);
+  EXPECT_EQ(adaptive->metadata().calibration, full->metadata().calibration);
+}
+
 TEST_F(CompileInt8Test, AnInputOfAnotherSizeIsSmoothed) {
   model::Model model = synthetic_model();
   // Then the 39 others have few steps left.

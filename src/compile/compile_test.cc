@@ -196,7 +196,8 @@ class EveryTensorTest : public CompileTest, public ::testing::WithParamInterface
 
 TEST_P(EveryTensorTest, IsWhatPlainLoopsGive) {
   const Precision precision = GetParam();
-  const model::Model model = synthetic_model();
+  model::Model model = synthetic_model();
+  add_exits(model);
   const auto artifact = compiled(model, {.precision = precision, .disabled_passes = {}});
   ASSERT_NE(artifact, nullptr);
   EXPECT_TRUE(artifact->verify().ok());
@@ -222,12 +223,16 @@ TEST_P(EveryTensorTest, IsWhatPlainLoopsGive) {
   }
   expect.head("heads.duplicate.dense", model.tasks[0].head->dense->linear);
   expect.head("heads.duplicate.output", model.tasks[0].head->output);
+  expect.head("heads.duplicate.exit1", model.tasks[0].exits[0]);
   expect.head("heads.intent.output", model.tasks[1].head->output);
+  expect.head("heads.intent.exit1", model.tasks[1].exits[0]);
   EXPECT_EQ(expect.taken() + 1, artifact->tensors().size());
 }
 
 TEST_P(EveryTensorTest, AnIndependentReaderAgreesWithTheFormat) {
-  ASSERT_NE(compiled(synthetic_model(), {.precision = GetParam(), .disabled_passes = {}}), nullptr);
+  model::Model model = synthetic_model();
+  add_exits(model);
+  ASSERT_NE(compiled(model, {.precision = GetParam(), .disabled_passes = {}}), nullptr);
   const std::string command = std::string(TILEWISE_PYTHON) +
                               " " TILEWISE_SOURCE_DIR "/tools/artifact_dump.py " + path() + " > " +
                               path("dump.json");
@@ -253,6 +258,24 @@ TEST_F(CompileTest, TheDescriptionIsTheModels) {
   EXPECT_EQ(metadata.tasks[0].dense_activation, model::Activation::relu);
   EXPECT_FALSE(metadata.tasks[1].has_dense);
   EXPECT_FALSE(metadata.tasks[2].has_dense);
+}
+
+TEST_F(CompileTest, ExitsThatDoNotFitTheirTaskAreNamed) {
+  EXPECT_THAT(failure([](model::Model& model) {
+                add_exits(model);
+                model.tasks[1].exits.clear();
+              }).message(),
+              AllOf(HasSubstr("task \"intent\", exits"), HasSubstr("1 heads")));
+  EXPECT_THAT(failure([](model::Model& model) {
+                add_exits(model);
+                model.tasks[1].exits[0].weight.shape = {2, 40};
+              }).message(),
+              AllOf(HasSubstr("heads.intent.exit1.weight"), HasSubstr("[3, 40]")));
+  EXPECT_THAT(failure([](model::Model& model) {
+                add_exits(model);
+                model.tasks[1].task.exits[0].after_layer = 2;
+              }).message(),
+              HasSubstr("tasks[1].exits[0].after_layer"));
 }
 
 TEST_F(CompileTest, TheTokenizerRunsWhereItLies) {

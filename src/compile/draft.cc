@@ -9,6 +9,7 @@
 namespace tilewise::compile {
 namespace {
 
+using artifact::exit_tensor;
 using artifact::head_tensor;
 using artifact::layer_tensor;
 using model::EncoderSpec;
@@ -92,7 +93,9 @@ class SlotList {
     norm(layer_tensor(index, "ffn_norm"), weights.ffn_norm, width);
   }
 
-  void head(const model::Task& task, model::Head& head, const EncoderSpec& spec) {
+  void head(model::TaskWithHead& entry, const EncoderSpec& spec) {
+    const model::Task& task = entry.task;
+    model::Head& head = *entry.head;
     if (head.dense) {
       linear(head_tensor(task.name, "dense"), head.dense->linear, spec.hidden, spec.hidden);
       if (head.dense->norm) {
@@ -100,6 +103,10 @@ class SlotList {
       }
     }
     linear(head_tensor(task.name, "output"), head.output, task.outputs(), spec.hidden);
+    for (size_t i = 0; i < entry.exits.size(); ++i) {
+      linear(exit_tensor(task.name, task.exits[i].after_layer), entry.exits[i], task.outputs(),
+             spec.hidden);
+    }
   }
 
   std::vector<Slot> take() { return std::move(slots_); }
@@ -136,7 +143,7 @@ std::vector<Slot> slots(Draft& draft) {
   }
   list.final_norm(draft.model.weights, spec);
   for (model::TaskWithHead& task : draft.model.tasks) {
-    if (task.head) list.head(task.task, *task.head, spec);
+    if (task.head) list.head(task, spec);
   }
   return list.take();
 }

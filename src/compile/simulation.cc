@@ -118,6 +118,10 @@ Result<Simulation> Simulation::create(Draft& draft) {
       artifact::Artifact::open({simulation.bytes_.data(), simulation.bytes_.size()},
                                "the model in fp32"));
   TILEWISE_ASSIGN_OR_RETURN(simulation.weights_, runtime::bind(*simulation.artifact_));
+  // Full depth: what leaves early would hide what int8 costs in the layers behind.
+  for (auto& head : simulation.weights_.heads) {
+    if (head) head->exits.clear();
+  }
   simulation.kernels_ = baseline_kernels();
   simulation.kernels_.linear = simulated_linear;
   const auto layers = artifact::linear_layers(metadata.spec);

@@ -127,6 +127,18 @@ inline model::Model synthetic_model() {
   return model;
 }
 
+/// An exit behind the first layer for both tasks that take exits, with weights of its own.
+inline void add_exits(model::Model& model) {
+  Numbers numbers;
+  for (model::TaskWithHead& entry : model.tasks) {
+    model::Task& task = entry.task;
+    if (task.kind == model::TaskKind::embedding) continue;
+    task.exits = {{.after_layer = 1, .confidence = 0.75f, .temperature = 1.25f}};
+    if (task.out_of_scope) task.exits[0].below = -0.5f;
+    entry.exits = {numbers.linear(task.outputs(), model.spec.hidden)};
+  }
+}
+
 /// Updates of rank 3 on linear layers of both shapes.
 inline void add_adapter(model::Model& model) {
   Numbers numbers;

@@ -124,6 +124,11 @@ Status check_heads(const model::Model& model) {
                           needs_head ? "a head" : "no head for an embedding",
                           needs_head ? "none" : "one");
     }
+    if (task.exits.size() != task.task.exits.size()) {
+      return does_not_fit(fmt::format("task \"{}\", exits", task.task.name),
+                          fmt::format("{} heads", task.task.exits.size()),
+                          fmt::to_string(task.exits.size()));
+    }
   }
   return {};
 }

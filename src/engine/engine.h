@@ -39,6 +39,7 @@ struct PredictOptions {
   bool both_orders =
       false;  ///< pair tasks only: logits are the mean of (left, right) and (right, left)
   std::optional<float> threshold = {};  ///< on the logit, instead of the task's own
+  bool full_depth = false;              ///< no task's exits are asked
 };
 
 /// The answer to one input: a prediction a task of the set, or why there is none.
@@ -51,6 +52,7 @@ struct Outcome {
 struct Counters {
   int64_t inputs = 0;
   int64_t tokens = 0;
+  int64_t token_layers = 0;   ///< tokens that went through a layer: tokens x layers at full depth
   double encode_seconds = 0;  ///< template + tokenizer
   double model_seconds = 0;   ///< forward pass
 };
@@ -116,16 +118,17 @@ class Worker {
   void run();
 
   /// The raw outputs after run(): logits or pooled vectors of all tasks, one task after the other,
-  /// Engine::output_width() floats; the mean of both orders where that was asked for.
+  /// Engine::output_width() floats; the mean of both orders where that was asked for. A task with
+  /// exits has the layers that its answer took behind its logits.
   std::span<const float> values(size_t input) const;
 
   /// The predictions that follow from values(), one a task (resized; its memory is reused).
   void fill(size_t input, std::vector<model::Prediction>& predictions) const;
 
-  /// Token sequences instead of text, for benchmarks and the token-level API: logits (or
-  /// embeddings) of one task, dense.
-  void run_tokens(const runtime::Batch& batch, std::span<const runtime::TaskOutput> outputs,
-                  runtime::StageTimes* times = nullptr);
+  /// Token sequences instead of text, for the service and for benchmarks: the raw outputs of each
+  /// task, dense. Returns Replica::run().
+  int64_t run_tokens(const runtime::Batch& batch, std::span<const runtime::TaskOutput> outputs,
+                     const runtime::PassOptions& options = {});
 
   const Counters& counters() const { return counters_; }
   void reset_counters() { counters_ = {}; }
@@ -136,6 +139,7 @@ class Worker {
   const model::Task& input_task() const;
   Result<Side> encode_view(const model::ContentView& content, std::vector<int32_t>& ids);
   void count_in();
+  bool has_exits() const;
   const text::PackedTokens& gather();
   void scatter();
 

@@ -60,7 +60,7 @@ void fill_binary(const Task& task, std::span<const float> logits, const PredictO
 }
 
 void fill_multiclass(const Task& task, std::span<const float> logits, const PredictOptions& options,
-                     Prediction& prediction) {
+                     int32_t layers, Prediction& prediction) {
   // The share of each class before they are scaled to a sum of 1: a double, for which its label has
   // room.
   static_assert(sizeof(LabelScore) == sizeof(double));
@@ -78,7 +78,8 @@ void fill_multiclass(const Task& task, std::span<const float> logits, const Pred
   const size_t all = logits.size();
   best_first(prediction.labels,
              options.top > 0 ? std::min(all, static_cast<size_t>(options.top)) : all);
-  if (task.out_of_scope) {
+  const bool took_all_layers = task.exits.empty() || prediction.depth >= static_cast<float>(layers);
+  if (task.out_of_scope && took_all_layers) {
     prediction.out_of_scope = log_sum_exp(logits, 1) < task.out_of_scope->below;
   }
 }
@@ -123,7 +124,7 @@ void scale_to_unit_length(std::span<float> values) {
 }
 
 void fill_prediction(const Task& task, std::span<const float> values, const PredictOptions& options,
-                     Prediction& prediction) {
+                     Prediction& prediction, int32_t layers) {
   prediction.labels.clear();
   prediction.embedding.clear();
   prediction.logits.clear();
@@ -131,13 +132,18 @@ void fill_prediction(const Task& task, std::span<const float> values, const Pred
   prediction.value = 0;
   prediction.over_threshold = false;
   prediction.out_of_scope = false;
+  prediction.depth = 0;
   if (task.kind == TaskKind::embedding) return fill_embedding(task, values, prediction);
+  if (!task.exits.empty()) {
+    prediction.depth = values.back();
+    values = values.first(values.size() - 1);
+  }
   prediction.logits.assign(values.begin(), values.end());
   switch (task.kind) {
     case TaskKind::binary:
       return fill_binary(task, values, options, prediction);
     case TaskKind::multiclass:
-      return fill_multiclass(task, values, options, prediction);
+      return fill_multiclass(task, values, options, layers, prediction);
     case TaskKind::multilabel:
       return fill_multilabel(task, values, options, prediction);
     case TaskKind::regression:

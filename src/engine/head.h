@@ -11,10 +11,13 @@
 
 namespace tilewise::engine {
 
-/// `values`: the logits of the task, or the pooled vector for an embedding. `truncated` is left
-/// alone.
+/// `values`: the logits of the task, or the pooled vector for an embedding; of a task with exits
+/// followed by the layers that the answer took. `layers`: of the encoder, where the task has exits:
+/// only an answer that took all of them may be out of scope, for an exit gives none that is.
+/// `truncated` is left alone.
 void fill_prediction(const model::Task& task, std::span<const float> values,
-                     const PredictOptions& options, model::Prediction& prediction);
+                     const PredictOptions& options, model::Prediction& prediction,
+                     int32_t layers = 0);
 
 /// All classes with their scores, best first, of those that score alike the first; at most `top` of
 /// them (0: all).

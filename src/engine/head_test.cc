@@ -28,6 +28,34 @@ Prediction predict(const Task& task, std::vector<float> values, PredictOptions o
   return prediction;
 }
 
+TEST(Head, TheDepthStandsBehindTheLogits) {
+  Task task = task_of(TaskKind::binary, {"duplicate"});
+  EXPECT_EQ(predict(task, {1.F}).depth, 0);
+  task.exits = {{.after_layer = 2, .confidence = 0.9F}};
+  const Prediction prediction = predict(task, {std::log(3.F), 2.F});
+  EXPECT_EQ(prediction.depth, 2);
+  EXPECT_EQ(prediction.logits, std::vector<float>{std::log(3.F)});
+  EXPECT_FLOAT_EQ(prediction.score, 0.75F);
+  EXPECT_TRUE(prediction.over_threshold);
+}
+
+TEST(Head, OnlyAnAnswerOfAllLayersMayBeOutOfScope) {
+  Task task = task_of(TaskKind::multiclass, {"a", "b"});
+  task.out_of_scope = model::OutOfScope{.below = 10};
+  const auto is_out = [&](std::vector<float> values) {
+    Prediction prediction;
+    fill_prediction(task, values, {}, prediction, 6);
+    EXPECT_EQ(prediction.labels.size(), 1U);
+    return prediction.out_of_scope;
+  };
+  EXPECT_TRUE(is_out({1, 2}));
+  task.exits = {{.after_layer = 2, .confidence = 0.9F, .below = 9}};
+  EXPECT_TRUE(is_out({1, 2, 6}));
+  EXPECT_FALSE(is_out({1, 2, 2}));
+  EXPECT_FALSE(is_out({1, 2, 4}));  // both orders: the one left early
+  EXPECT_FALSE(is_out({9, 10, 6}));
+}
+
 TEST(Head, BinaryComparesTheLogitWithTheThreshold) {
   Task task = task_of(TaskKind::binary, {"duplicate"});
   task.threshold = -0.5F;

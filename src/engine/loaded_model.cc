@@ -46,6 +46,12 @@ void join_names(const artifact::Metadata& metadata, const TaskSet& tasks, std::s
   }
 }
 
+int32_t raw_width(const artifact::Metadata& metadata, int32_t task) {
+  const model::Task& description = metadata.tasks[task].task;
+  if (description.kind == model::TaskKind::embedding) return metadata.spec.hidden;
+  return description.outputs() + (description.exits.empty() ? 0 : 1);
+}
+
 Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(
     const std::string& path, const std::optional<Isa>& isa,
     std::span<const std::shared_ptr<const LoadedModel>> relatives, bool verify) {
@@ -112,12 +118,6 @@ Result<TaskSet> LoadedModel::find_tasks(const std::string& names) const {
   }
   TILEWISE_RETURN_IF_ERROR(check_alike(metadata(), tasks));
   return tasks;
-}
-
-int32_t LoadedModel::output_width(int32_t task) const {
-  const model::Task& description = metadata().tasks[task].task;
-  return description.kind == model::TaskKind::embedding ? metadata().spec.hidden
-                                                        : description.outputs();
 }
 
 Result<Worker> LoadedModel::create_worker(std::shared_ptr<runtime::Team> team) const {

@@ -29,6 +29,10 @@ Status check_alike(const artifact::Metadata& metadata, const TaskSet& tasks);
 /// "a,b": the inverse of LoadedModel::find_tasks. Overwrites `names`, whose memory is reused.
 void join_names(const artifact::Metadata& metadata, const TaskSet& tasks, std::string& names);
 
+/// The floats of one sequence's answer: the head's outputs, or hidden for an embedding. A task with
+/// exits has one more, the layers that the answer took.
+int32_t raw_width(const artifact::Metadata& metadata, int32_t task);
+
 /// Immutable and thread-safe.
 class LoadedModel {
  public:
@@ -50,8 +54,7 @@ class LoadedModel {
   /// pass has one input.
   Result<TaskSet> find_tasks(const std::string& names) const;
 
-  /// The floats of one sequence's answer: the head's outputs, or hidden for an embedding.
-  int32_t output_width(int32_t task) const;
+  int32_t output_width(int32_t task) const { return raw_width(metadata(), task); }
 
   /// A replica of this model, which must outlive it. `team`: who shares a pass; null: the calling
   /// thread alone. Errors: unavailable_machine when there is no memory.

@@ -89,15 +89,20 @@ void ReplicaLoop::serve() {
 void ReplicaLoop::run(runtime::Pass& pass) {
   hand_back(pass);
   if (pass.works.empty()) return;
-  const auto& model = static_cast<const ServedModel::State&>(*pass.lane);
+  const auto& lane = static_cast<const ServedModel::State::Lane&>(*pass.lane);
+  const ServedModel::State& model = *lane.model;
   gather(pass, *model.loaded);
   const Time start = around_.clock.now();
+  int64_t token_layers = 0;
   {
     const std::lock_guard turn(turn_);
-    model.workers[index_]->run_tokens({ids_, types_, offsets_}, outputs_);
+    token_layers = model.workers[index_]->run_tokens({ids_, types_, offsets_}, outputs_,
+                                                     {.full_depth = lane.full_depth});
   }
   const double seconds = seconds_between(start, around_.clock.now());
-  scatter(pass, model);
+  const int32_t layers = model.loaded->metadata().spec.layers;
+  pass.depth = static_cast<double>(token_layers) / static_cast<double>(ids_.size() * layers);
+  scatter(pass, lane);
   around_.batcher.finish(index_, pass);
   hand_back(pass);  // after this the model may be gone
 
@@ -106,6 +111,7 @@ void ReplicaLoop::run(runtime::Pass& pass) {
   around_.observer->on_pass({.replica = index_,
                              .sequences = static_cast<int32_t>(offsets_.size()) - 1,
                              .tokens = static_cast<int64_t>(ids_.size()),
+                             .token_layers = token_layers,
                              .predicted_seconds = pass.predicted_seconds,
                              .seconds = seconds});
 }
@@ -144,7 +150,8 @@ int32_t ReplicaLoop::slot_of(int32_t task) const {
   return static_cast<int32_t>(std::find(tasks_.begin(), tasks_.end(), task) - tasks_.begin());
 }
 
-void ReplicaLoop::scatter(const runtime::Pass& pass, const ServedModel::State& model) {
+void ReplicaLoop::scatter(const runtime::Pass& pass, const ServedModel::State::Lane& lane) {
+  const ServedModel::State& model = *lane.model;
   for (size_t w = 0; w < pass.works.size(); ++w) {
     Request& request = request_of(*pass.works[w]->job);
     const int32_t sequence = sequence_of(request, *pass.works[w]);
@@ -156,7 +163,10 @@ void ReplicaLoop::scatter(const runtime::Pass& pass, const ServedModel::State& m
                 request.own.outputs.begin() +
                     static_cast<std::ptrdiff_t>(request.own.starts[t] + sequence * width));
       if (around_.cache != nullptr) {
-        around_.cache->insert(sequence_key(model.id, task, request.own.packed, sequence), values);
+        const CacheKey key = {.model = model.id,
+                              .task = task,
+                              .ignores_exits = model.ignores_exits(task, request.full_depth)};
+        around_.cache->insert(sequence_key(key, request.own.packed, sequence), values);
       }
     }
   }

@@ -60,7 +60,7 @@ class ReplicaLoop {
  private:
   void run(runtime::Pass& pass);
   void gather(const runtime::Pass& pass, const LoadedModel& model);
-  void scatter(const runtime::Pass& pass, const ServedModel::State& model);
+  void scatter(const runtime::Pass& pass, const ServedModel::State::Lane& lane);
   void hand_back(runtime::Pass& pass);
   int32_t slot_of(int32_t task) const;
 

@@ -13,7 +13,7 @@ std::span<const float> Request::values(size_t input, size_t task) const {
 void Request::predict(size_t input, size_t task, const PredictOptions& options,
                       model::Prediction& prediction) const {
   fill_prediction(model->metadata().tasks[tasks[task]].task, values(input, task), options,
-                  prediction);
+                  prediction, model->metadata().spec.layers);
   prediction.truncated = truncated[input];
 }
 
@@ -23,6 +23,7 @@ void Request::clear() {
   inputs.clear();
   token_inputs.clear();
   both_orders = false;
+  full_depth = false;
   bad_inputs_alone = false;
   overlong = Overlong::refuse;
   priority = runtime::Priority::interactive;

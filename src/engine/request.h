@@ -45,6 +45,7 @@ struct Request {
   std::vector<model::Input> inputs;      ///< either these
   std::vector<TokenInput> token_inputs;  ///< or these
   bool both_orders = false;              ///< pairs: the mean of both orders
+  bool full_depth = false;               ///< no task's exits are asked
   /// A bad text costs only itself: it gets its status in `input_statuses`, and no values. Else it
   /// is the status of the whole request.
   bool bad_inputs_alone = false;
@@ -72,7 +73,7 @@ struct Request {
   size_t size() const { return inputs.empty() ? token_inputs.size() : inputs.size(); }
 
   /// The raw output (logits, or the pooled vector) of tasks[task] for one input; both orders are
-  /// joined already.
+  /// joined already. A task with exits has the layers that the answer took behind its logits.
   std::span<const float> values(size_t input, size_t task) const;
 
   /// The same as a prediction, with probabilities and labels.

@@ -17,13 +17,14 @@ struct Entry {
   uint64_t hash = 0;
   uint64_t model = 0;
   int32_t task = 0;
+  bool ignores_exits = false;
   int32_t tokens = 0;
   std::vector<int32_t> words;  // ids, types, and the bits of the outputs
 
   bool answers(const CacheKey& key, size_t values) const {
     const size_t count = key.ids.size();
-    return model == key.model && task == key.task && static_cast<size_t>(tokens) == count &&
-           words.size() == 2 * count + values &&
+    return model == key.model && task == key.task && ignores_exits == key.ignores_exits &&
+           static_cast<size_t>(tokens) == count && words.size() == 2 * count + values &&
            std::equal(key.ids.begin(), key.ids.end(), words.begin()) &&
            std::equal(key.types.begin(), key.types.end(),
                       words.begin() + static_cast<std::ptrdiff_t>(count));
@@ -40,7 +41,8 @@ int64_t bytes_of(size_t words) {
 }
 
 uint64_t hash_of(const CacheKey& key) {
-  const uint64_t seed = (key.model << 24) ^ static_cast<uint32_t>(key.task);
+  const uint64_t seed = (key.model << 25) ^ (uint64_t{static_cast<uint32_t>(key.task)} << 1) ^
+                        static_cast<uint64_t>(key.ignores_exits);
   const uint64_t ids = XXH3_64bits_withSeed(key.ids.data(), key.ids.size_bytes(), seed);
   return XXH3_64bits_withSeed(key.types.data(), key.types.size_bytes(), ids);
 }
@@ -77,14 +79,12 @@ struct ResponseCache::State {
   std::atomic<int64_t> misses = 0;
 };
 
-CacheKey sequence_key(uint64_t model, int32_t task, const text::PackedTokens& packed,
-                      int32_t sequence) {
+CacheKey sequence_key(CacheKey of, const text::PackedTokens& packed, int32_t sequence) {
   const auto first = static_cast<size_t>(packed.offsets[sequence]);
   const auto count = static_cast<size_t>(packed.offsets[sequence + 1]) - first;
-  return {.model = model,
-          .task = task,
-          .ids = std::span(packed.ids).subspan(first, count),
-          .types = std::span(packed.types).subspan(first, count)};
+  of.ids = std::span(packed.ids).subspan(first, count);
+  of.types = std::span(packed.types).subspan(first, count);
+  return of;
 }
 
 ResponseCache::ResponseCache(int64_t bytes) : state_(std::make_unique<State>(bytes)) {}
@@ -111,6 +111,7 @@ void ResponseCache::insert(const CacheKey& key, std::span<const float> values) {
   Entry entry{.hash = hash_of(key),
               .model = key.model,
               .task = key.task,
+              .ignores_exits = key.ignores_exits,
               .tokens = static_cast<int32_t>(key.ids.size()),
               .words = {}};
   entry.words.reserve(words);

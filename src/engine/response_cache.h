@@ -14,12 +14,13 @@ namespace tilewise::engine {
 struct CacheKey {
   uint64_t model = 0;
   int32_t task = 0;
-  std::span<const int32_t> ids;
-  std::span<const int32_t> types;
+  bool ignores_exits = false;  ///< of the task, which has some
+  std::span<const int32_t> ids = {};
+  std::span<const int32_t> types = {};
 };
 
-CacheKey sequence_key(uint64_t model, int32_t task, const text::PackedTokens& packed,
-                      int32_t sequence);
+/// Of one sequence of `packed`; without its tokens the key is `of`.
+CacheKey sequence_key(CacheKey of, const text::PackedTokens& packed, int32_t sequence);
 
 /// Raw outputs by what was asked, which is compared as a whole. Bounded by bytes; when it is full,
 /// what was not asked for the longest time goes. Thread-safe: shards with a lock each.

@@ -16,9 +16,10 @@ struct Question {
   std::vector<int32_t> types;
   uint64_t model = 1;
   int32_t task = 0;
+  bool ignores_exits = false;
 
   explicit Question(std::vector<int32_t> its_ids) : ids(std::move(its_ids)), types(ids.size(), 0) {}
-  CacheKey key() const { return {model, task, ids, types}; }
+  CacheKey key() const { return {model, task, ignores_exits, ids, types}; }
 };
 
 bool finds(ResponseCache& cache, const Question& question, const std::vector<float>& expected) {
@@ -48,6 +49,9 @@ TEST(ResponseCache, EveryPartOfTheQuestionCounts) {
   EXPECT_FALSE(finds(cache, other, {1}));
   other = question;
   other.task = 1;
+  EXPECT_FALSE(finds(cache, other, {1}));
+  other = question;
+  other.ignores_exits = true;
   EXPECT_FALSE(finds(cache, other, {1}));
   other = question;
   other.types[2] = 1;

@@ -21,6 +21,24 @@ ServedModel::ServedModel(std::unique_ptr<State> state) : state_(std::move(state)
 ServedModel::~ServedModel() = default;
 const LoadedModel& ServedModel::loaded() const { return *state_->loaded; }
 
+ServedModel::State::State() {
+  for (Lane* lane : {&adaptive, &whole, &full}) lane->model = this;
+  full.full_depth = true;
+}
+
+ServedModel::State::Lane& ServedModel::State::lane(const TaskSet& tasks, bool full_depth) {
+  const auto has_exits = [&](int32_t task) {
+    return !loaded->metadata().tasks[task].task.exits.empty();
+  };
+  if (full_depth && std::ranges::any_of(tasks, has_exits)) return full;
+  return std::ranges::all_of(tasks, has_exits) ? adaptive : whole;
+}
+
+void ServedModel::State::set_time(const runtime::PassTime& time) {
+  fitted = time;
+  for (Lane* lane : {&adaptive, &whole, &full}) lane->time = time;
+}
+
 struct Service::State {
   State(const ServiceOptions& its_options, const Clock& its_clock, Placement its_placement)
       : options(its_options),
@@ -169,7 +187,7 @@ Result<std::shared_ptr<ServedModel>> Service::load(const std::string& path) {
   });
   if (twin != others.end()) model->fitted = (*twin)->state().fitted;
   TILEWISE_RETURN_IF_ERROR(state_->prepare_replicas(*model, twin == others.end()));
-  model->time = model->fitted;
+  model->set_time(model->fitted);
   auto served = std::make_shared<ServedModel>(std::move(model));
   state_->models.push_back(served);
   return served;
@@ -195,13 +213,16 @@ void Service::State::choose_works(Request& request) const {
   Request::Own& own = request.own;
   own.works.clear();
   own.sequences.clear();
-  const uint64_t id = request.model->state().id;
+  const ServedModel::State& model = request.model->state();
   const auto is_cached = [&](int32_t sequence) {
     for (size_t t = 0; t < request.tasks.size(); ++t) {
       const int32_t task = request.tasks[t];
       const auto width = static_cast<size_t>(request.model->loaded().output_width(task));
       const auto values = std::span(own.outputs).subspan(own.starts[t] + sequence * width, width);
-      if (!cache->find(sequence_key(id, task, own.packed, sequence), values)) return false;
+      const CacheKey key = {.model = model.id,
+                            .task = task,
+                            .ignores_exits = model.ignores_exits(task, request.full_depth)};
+      if (!cache->find(sequence_key(key, own.packed, sequence), values)) return false;
     }
     return true;
   };
@@ -272,7 +293,7 @@ void Service::submit(Request& request) {
   s.prepare_outputs(request);
   s.choose_works(request);
   if (own.works.empty()) return complete(request, encoded);
-  own.job.lane = &request.model->state();
+  own.job.lane = &request.model->state().lane(request.tasks, request.full_depth);
   own.job.priority = request.priority;
   own.job.deadline = request.deadline;
   own.job.works = own.works;

@@ -38,6 +38,7 @@ struct PassReport {
   int32_t replica = 0;
   int32_t sequences = 0;
   int64_t tokens = 0;
+  int64_t token_layers = 0;  ///< tokens that went through a layer, summed over the layers
   double predicted_seconds = 0;
   double seconds = 0;
 };

@@ -27,7 +27,7 @@ class Rehearsal {
       : model_(model), worker_(worker), turn_(turn) {}
 
   /// Returns the seconds of the pass itself, without the wait for the turn.
-  double run(const Shape& shape, const TaskSet& tasks, const Clock& clock) {
+  double run(const Shape& shape, const TaskSet& tasks, bool full_depth, const Clock& clock) {
     fill(shape);
     std::vector<std::vector<float>> values;
     std::vector<runtime::TaskOutput> outputs;
@@ -38,7 +38,7 @@ class Rehearsal {
     turn_.lock_politely();
     const std::lock_guard turn(turn_, std::adopt_lock);
     const Time start = clock.now();
-    worker_.run_tokens({ids_, types_, offsets_}, outputs);
+    worker_.run_tokens({ids_, types_, offsets_}, outputs, {.full_depth = full_depth});
     return seconds_between(start, clock.now());
   }
 
@@ -69,7 +69,8 @@ void warm_up(const LoadedModel& model, Worker& worker, ReplicaTurn& turn, const 
     all.push_back(static_cast<int32_t>(t));
   }
   const int32_t length = std::min(16, model.metadata().spec.max_positions);
-  Rehearsal(model, worker, turn).run({1, length}, all, clock);
+  Rehearsal rehearsal(model, worker, turn);
+  for (const bool full_depth : {true, false}) rehearsal.run({1, length}, all, full_depth, clock);
 }
 
 std::vector<runtime::PassSample> measure_passes(const LoadedModel& model, Worker& worker,
@@ -84,7 +85,7 @@ std::vector<runtime::PassSample> measure_passes(const LoadedModel& model, Worker
       if (total > kMeasuredSeconds && best.size() >= 3) return best;
       runtime::PassSample sample;
       for (int32_t s = 0; s < kShapes[i].sequences; ++s) sample.shape.add(kShapes[i].length);
-      sample.seconds = rehearsal.run(kShapes[i], {0}, clock);
+      sample.seconds = rehearsal.run(kShapes[i], {0}, true, clock);
       total += sample.seconds;
       if (i == best.size()) {
         best.push_back(sample);

@@ -11,11 +11,12 @@
 
 namespace tilewise::engine {
 
-/// Runs every head once, so that no request meets cold weights. To be called on the replica's core.
+/// Runs every head and every exit once, so that no request meets cold weights. To be called on the
+/// replica's core.
 void warm_up(const LoadedModel& model, Worker& worker, ReplicaTurn& turn, const Clock& clock);
 
-/// Measured passes of several shapes, for about 30 ms where passes are short. To be called on the
-/// replica's core, which other passes may use in between.
+/// Measured passes of several shapes at full depth, for about 30 ms where passes are short. To be
+/// called on the replica's core, which other passes may use in between.
 std::vector<runtime::PassSample> measure_passes(const LoadedModel& model, Worker& worker,
                                                 ReplicaTurn& turn, const Clock& clock);
 

@@ -24,12 +24,6 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_;
 };
 
-size_t output_width(const artifact::Metadata& metadata, int32_t task) {
-  const model::Task& description = metadata.tasks[task].task;
-  return description.kind == model::TaskKind::embedding ? metadata.spec.hidden
-                                                        : description.outputs();
-}
-
 }  // namespace
 
 Worker::Worker(const artifact::Metadata& metadata, text::Tokenizer tokenizer,
@@ -57,7 +51,7 @@ void Worker::start(const TaskSet& tasks, const PredictOptions& options) {
   options_ = options;
   orders_ = options.both_orders && input_task().input == model::InputKind::pair ? 2 : 1;
   width_ = 0;
-  for (const int32_t task : tasks_) width_ += output_width(*metadata_, task);
+  for (const int32_t task : tasks_) width_ += raw_width(*metadata_, task);
   packed_.clear();
   truncated_.clear();
   is_answered_.clear();
@@ -125,10 +119,16 @@ Result<int64_t> Worker::encode_side(const model::Task& task, const model::Conten
   return encoder_.encode_side(task, content, ids);
 }
 
+bool Worker::has_exits() const {
+  return std::any_of(tasks_.begin(), tasks_.end(),
+                     [&](int32_t task) { return !metadata_->tasks[task].task.exits.empty(); });
+}
+
 // Of all sequences of the input: where a pair is cut, the one order does not tell the other.
 Key Worker::key(size_t input) const {
+  const bool ignores_exits = options_.full_depth && has_exits();
   key_words_.clear();
-  key_words_.push_back(truncated_[input] ? 1 : 0);
+  key_words_.push_back((truncated_[input] ? 1 : 0) + (ignores_exits ? 2 : 0));
   for (size_t s = input * orders_; s < (input + 1) * orders_; ++s) {
     const auto first = packed_.offsets[s];
     const auto last = packed_.offsets[s + 1];
@@ -153,11 +153,12 @@ void Worker::run() {
   task_outputs_.clear();
   std::span<float> rest = outputs_;
   for (const int32_t task : tasks_) {
-    const size_t count = batch.sequences() * output_width(*metadata_, task);
+    const size_t count = batch.sequences() * raw_width(*metadata_, task);
     task_outputs_.push_back({task, rest.first(count)});
     rest = rest.subspan(count);
   }
-  run_tokens({batch.ids, batch.types, batch.offsets}, task_outputs_);
+  run_tokens({batch.ids, batch.types, batch.offsets}, task_outputs_,
+             {.full_depth = options_.full_depth});
   scatter();
 }
 
@@ -188,7 +189,7 @@ void Worker::scatter() {
   for (size_t w = 0; w < waiting_.size(); ++w) {
     float* to = values_.data() + waiting_[w] * width_;
     for (const runtime::TaskOutput& output : task_outputs_) {
-      const size_t width = output_width(*metadata_, output.task);
+      const size_t width = raw_width(*metadata_, output.task);
       const float* from = output.values.data() + w * orders_ * width;
       for (size_t c = 0; c < width; ++c) {
         to[c] = orders_ == 2 ? (from[c] + from[width + c]) / 2 : from[c];
@@ -207,18 +208,23 @@ void Worker::fill(size_t input, std::vector<model::Prediction>& predictions) con
   predictions.resize(tasks_.size());
   std::span<const float> rest = values(input);
   for (size_t t = 0; t < tasks_.size(); ++t) {
-    const size_t width = output_width(*metadata_, tasks_[t]);
-    fill_prediction(metadata_->tasks[tasks_[t]].task, rest.first(width), options_, predictions[t]);
+    const size_t width = raw_width(*metadata_, tasks_[t]);
+    fill_prediction(metadata_->tasks[tasks_[t]].task, rest.first(width), options_, predictions[t],
+                    metadata_->spec.layers);
     predictions[t].truncated = truncated_[input];
     rest = rest.subspan(width);
   }
 }
 
-void Worker::run_tokens(const runtime::Batch& batch, std::span<const runtime::TaskOutput> outputs,
-                        runtime::StageTimes* times) {
+int64_t Worker::run_tokens(const runtime::Batch& batch,
+                           std::span<const runtime::TaskOutput> outputs,
+                           const runtime::PassOptions& options) {
   const Stopwatch stopwatch(counters_.model_seconds);
+  if (batch.sequences() == 0) return 0;
+  const int64_t token_layers = replica_.run(batch, outputs, options);
   counters_.tokens += static_cast<int64_t>(batch.ids.size());
-  if (batch.sequences() > 0) replica_.run(batch, outputs, times);
+  counters_.token_layers += token_layers;
+  return token_layers;
 }
 
 }  // namespace tilewise::engine

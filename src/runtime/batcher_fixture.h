@@ -84,13 +84,13 @@ struct Counts {
   double pass_seconds = 0;  // of works of this priority
 };
 
-/// Runs streams against a batcher with replicas that take as long as `takes` says; without it,
-/// exactly as long as predicted.
+/// Runs streams against a batcher with replicas that take as long as `takes` says, which may also
+/// say how deep a pass was; without it, exactly as long as predicted.
 class Simulation {
  public:
   /// `pause`: how long a replica is away after each pass.
-  explicit Simulation(const BatcherOptions& options,
-                      std::function<double(const Pass&)> takes = nullptr, Duration pause = {})
+  explicit Simulation(const BatcherOptions& options, std::function<double(Pass&)> takes = nullptr,
+                      Duration pause = {})
       : batcher(clock, options),
         takes_(std::move(takes)),
         pause_(pause),
@@ -190,7 +190,7 @@ class Simulation {
     }
   }
 
-  std::function<double(const Pass&)> takes_;
+  std::function<double(Pass&)> takes_;
   Duration pause_;
   std::vector<Replica> replicas_;
   std::array<Counts, 2> counts_;

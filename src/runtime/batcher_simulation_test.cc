@@ -2,6 +2,7 @@
 #include <chrono>
 #include <memory>
 #include <ostream>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -273,6 +274,69 @@ TEST(BatcherPrediction, IsCorrectedWhenPassesTakeTwiceAsLong) {
   EXPECT_EQ(counts.late, 0);
   EXPECT_EQ(counts.expired, 0);
   EXPECT_NEAR(static_cast<double>(counts.in_time), full_rate(100e-6), 0.05 * full_rate(100e-6));
+}
+
+/// Passes whose sequences leave after so many of six layers, each as likely: 3 on average. A pass
+/// takes its fixed cost, and of the rest what its sequences went through.
+class EarlyLeavers {
+ public:
+  double takes(const Pass& pass) {
+    double layers = 0;
+    for (size_t i = 0; i < pass.works.size(); ++i) layers += kDepths[random_() % 4];
+    depth_ = layers / (6 * static_cast<double>(pass.works.size()));
+    return full_.fixed() + (full_.seconds(pass.shape) - full_.fixed()) * depth_;
+  }
+  double depth() const { return depth_; }
+
+ private:
+  static constexpr int kDepths[] = {1, 2, 3, 6};
+  const PassTime full_ = pass_time_of(100e-6, kWork / 16);
+  std::mt19937 random_{9};
+  double depth_ = 1;
+};
+
+TEST(BatcherPrediction, AdmitsWhatLeavingEarlyMakesRoomFor) {
+  Lane lane{.time = pass_time_of(100e-6, kWork / 16)};
+  EarlyLeavers leavers;
+  Simulation simulation({}, [&](Pass& pass) {
+    const double seconds = leavers.takes(pass);
+    pass.depth = leavers.depth();
+    return seconds;
+  });
+  // Full passes with half the work a sequence; half of what is offered can be answered.
+  const double works = std::floor((kLongest - 100e-6) / (kWork / 2) + 1e-9);
+  const double rate = works / (100e-6 + works * kWork / 2);
+  const Stream stream{.lane = &lane, .per_second = 2 * rate};
+  simulation.run({stream}, 0.3);
+  Counts& counts = simulation.counts(Priority::interactive);
+  counts = {};
+  simulation.run({stream}, 2, 2);
+  const auto in_time = static_cast<double>(counts.in_time);
+  EXPECT_GT(in_time, 0.93 * 2 * rate);
+  EXPECT_LT(static_cast<double>(counts.late + counts.expired), in_time / 200);
+}
+
+TEST(BatcherPrediction, FullDepthBesideItHasATimeOfItsOwn) {
+  Lane adaptive{.time = pass_time_of(100e-6, kWork / 16)};
+  Lane full{.time = pass_time_of(100e-6, kWork / 16)};
+  const PassTime original = full.time;
+  EarlyLeavers leavers;
+  Simulation simulation({}, [&](Pass& pass) {
+    if (pass.lane == &full) return original.seconds(pass.shape);
+    const double seconds = leavers.takes(pass);
+    pass.depth = leavers.depth();
+    return seconds;
+  });
+  const std::vector<Stream> streams = {{.lane = &adaptive, .per_second = full_rate(100e-6)},
+                                       {.lane = &full, .per_second = full_rate(100e-6) / 2}};
+  simulation.run(streams, 0.3);
+  Counts& counts = simulation.counts(Priority::interactive);
+  counts = {};
+  simulation.run(streams, 2, 2);
+  EXPECT_EQ(full.time.depth(), 1);
+  EXPECT_LT(adaptive.time.depth(), 0.65);  // a mean of 0.5, and how much passes of few differ
+  EXPECT_LT(static_cast<double>(counts.late + counts.expired),
+            static_cast<double>(counts.in_time) / 200);
 }
 
 TEST(BatcherPrediction, KnowsTheTimeBetweenPasses) {

@@ -76,6 +76,8 @@ struct Pass {
   std::vector<Work*> works;
   PassShape shape;
   double predicted_seconds = 0;
+  /// The runner's: of the layers, how many the tokens went through on average. 1: full depth.
+  double depth = 1;
   Time started;
   std::vector<Job*> ended;  ///< handed back without (further) work: expired
 };

@@ -115,31 +115,47 @@ PassTime PassTime::fit(std::span<const PassSample> samples) {
   return result;
 }
 
+double PassTime::sequences_seconds(const PassShape& shape, double depth) const {
+  return depth * (per_token_ * static_cast<double>(shape.tokens) +
+                  per_square_ * static_cast<double>(shape.squares));
+}
+
 double PassTime::seconds(const PassShape& shape) const {
-  return factor_ * (fixed_ + per_token_ * static_cast<double>(shape.tokens) +
-                    per_square_ * static_cast<double>(shape.squares));
+  return factor_ * (fixed_ + sequences_seconds(shape, depth()));
 }
 
 double PassTime::of_sequence(int32_t length) const {
-  return factor_ * length * (per_token_ + per_square_ * length);
+  return factor_ * depth() * length * (per_token_ + per_square_ * length);
 }
 
 double PassTime::fixed() const { return factor_ * fixed_; }
 
-void PassTime::correct(const PassShape& shape, double seconds) {
+double PassTime::depth() const { return std::min(1.0, depth_mean_ + depth_deviation_); }
+
+void PassTime::correct(const PassShape& shape, double seconds, double depth) {
   // A pass may be interrupted for long, and never by less than nothing: whatever one pass says
   // moves the factor by kWeight * kMost = 4.5 %, and a lasting doubling is followed to within a
   // few percent in 20 passes.
   constexpr double kWeight = 0.2;
   constexpr double kMost = 0.2231;  // log 1.25
   if (!(seconds > 0) || !std::isfinite(seconds) || shape.tokens <= 0) return;
-  const double predicted = this->seconds(shape);
+  if (!(depth > 0 && depth <= 1)) return;
+  const double predicted = factor_ * (fixed_ + sequences_seconds(shape, depth));
+  learn_depth(depth);
   if (predicted <= 0) {
     factor_ = 1;
-    per_token_ = seconds / static_cast<double>(shape.tokens);
+    per_token_ = seconds / (depth * static_cast<double>(shape.tokens));
     return;
   }
   factor_ *= std::exp(kWeight * std::clamp(std::log(seconds / predicted), -kMost, kMost));
+}
+
+/// No interruption falsifies it, so it needs no bound; but queries differ, and so do passes.
+void PassTime::learn_depth(double depth) {
+  constexpr double kWeight = 0.1;
+  const double difference = depth - depth_mean_;
+  depth_mean_ += kWeight * difference;
+  depth_deviation_ += kWeight * (std::abs(difference) - depth_deviation_);
 }
 
 }  // namespace tilewise::runtime

@@ -26,8 +26,10 @@ struct PassSample {
   double seconds = 0;
 };
 
-/// seconds = fixed + per_token * tokens + per_square * squares, times a factor that follows what
-/// passes really take. Not thread-safe.
+/// seconds = fixed + depth * (per_token * tokens + per_square * squares), times a factor that
+/// follows what passes really take. `depth`, of the layers, follows what passes go through where
+/// sequences may leave early: their mean and, as the easy ones cannot be told before, what passes
+/// differ from it on average. Not thread-safe.
 class PassTime {
  public:
   /// Nothing is known: every pass takes no time, until correct() says otherwise.
@@ -45,14 +47,23 @@ class PassTime {
   /// What a pass costs beside its sequences.
   double fixed() const;
 
-  /// A pass of this shape took so long. One interrupted pass moves the factor little.
-  void correct(const PassShape& shape, double seconds);
+  /// A pass of this shape took so long, and its tokens went through such a part of the layers on
+  /// average. One interrupted pass moves the factor little.
+  void correct(const PassShape& shape, double seconds, double depth = 1);
+
+  /// The part of the layers that is counted on: 1 until passes have shown less.
+  double depth() const;
 
  private:
   double fixed_ = 0;
   double per_token_ = 0;
   double per_square_ = 0;
   double factor_ = 1;
+  double depth_mean_ = 1;
+  double depth_deviation_ = 0;
+
+  double sequences_seconds(const PassShape& shape, double depth) const;
+  void learn_depth(double depth);
 };
 
 }  // namespace tilewise::runtime

@@ -154,6 +154,31 @@ TEST(PassTime, NothingKnownLearnsFromTheFirstPass) {
   EXPECT_NEAR(time.of_sequence(50), 0.5e-3, 1e-12);
 }
 
+TEST(PassTime, PassesThatAreLeftEarlyAreCountedOnByWhatTheyShow) {
+  PassTime time = some_time();
+  const PassShape shape = shape_of({12, 12, 12});
+  const double whole = time.seconds(shape), fixed = time.fixed(), one = time.of_sequence(40);
+  EXPECT_EQ(time.depth(), 1);
+  // Half of the layers, exactly, in a machine as fast as it was.
+  for (int i = 0; i < 60; ++i) time.correct(shape, fixed + (whole - fixed) / 2, 0.5);
+  EXPECT_NEAR(time.depth(), 0.5, 0.02);  // 0.9^60 of the way back to 1, and its mean deviation
+  EXPECT_GE(time.depth(), 0.5);
+  EXPECT_NEAR(time.fixed(), fixed, fixed * 1e-9);  // leaving early makes nothing else faster
+  EXPECT_NEAR(time.of_sequence(40), one / 2, one * 0.02);
+  EXPECT_NEAR(time.seconds(shape), fixed + (whole - fixed) / 2, whole * 0.02);
+
+  // Passes that differ: 0.3 and 0.7 in turn. The mean is 0.5, the deviation 0.2.
+  for (int i = 0; i < 100; ++i) {
+    const double depth = i % 2 == 0 ? 0.3 : 0.7;
+    time.correct(shape, fixed + (whole - fixed) * depth, depth);
+  }
+  EXPECT_NEAR(time.depth(), 0.7, 0.04);
+  EXPECT_NEAR(time.fixed(), fixed, fixed * 1e-9);
+  // And all of it again.
+  for (int i = 0; i < 100; ++i) time.correct(shape, whole, 1);
+  EXPECT_NEAR(time.depth(), 1, 0.01);
+}
+
 TEST(PassTime, WhatIsNoTimeIsIgnored) {
   PassTime time = some_time();
   const PassShape shape = shape_of({12});
@@ -162,6 +187,9 @@ TEST(PassTime, WhatIsNoTimeIsIgnored) {
     time.correct(shape, seconds);
   }
   time.correct(PassShape{}, 1);
+  for (const double depth : {0.0, -0.5, 1.1, static_cast<double>(NAN)}) {
+    time.correct(shape, before, depth);
+  }
   EXPECT_EQ(time.seconds(shape), before);
 }
 

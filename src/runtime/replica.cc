@@ -54,30 +54,45 @@ Range rows_of(const Member& me, int32_t rows) {
 // ---------------------------------------------------------------------------------------------------------------------
 // The forward pass (Devlin et al. 2018: post-norm, learned positions)
 
-void Replica::run(const Batch& batch, std::span<const TaskOutput> outputs, StageTimes* times) {
+int64_t Replica::run(const Batch& batch, std::span<const TaskOutput> outputs,
+                     const PassOptions& options) {
+  const bool is_adaptive = !options.full_depth && !observer_;
+  token_layers_ = 0;
+  clear_depths(outputs, batch.sequences());
   team_->run([&](const Member& me) {
     kernels_->begin_pass();
     if (int8_kernels_ != nullptr) int8_kernels_->begin_pass();
-    StageTimer timer(me.is_first() ? times : nullptr);
+    StageTimer timer(me.is_first() ? options.times : nullptr);
     for (int32_t first = 0; first < batch.sequences();) {
       const Block block = next_block(batch, first, block_tokens_, block_sequences_);
-      run_block(me, batch, block, outputs, timer);
+      run_block(me, batch, block, outputs, is_adaptive, timer);
       first = block.last;
     }
     if (int8_kernels_ != nullptr) int8_kernels_->end_pass();
     kernels_->end_pass();
   });
+  return token_layers_;
 }
 
 void Replica::run_block(const Member& me, const Batch& batch, Block block,
-                        std::span<const TaskOutput> outputs, StageTimer& timer) {
-  const int32_t tokens = batch.offsets[block.last] - batch.offsets[block.first];
+                        std::span<const TaskOutput> outputs, bool is_adaptive, StageTimer& timer) {
+  const int32_t layers = weights_->spec.layers;
+  int32_t sequences = block.sequences();
+  int32_t tokens = batch.offsets[block.last] - batch.offsets[block.first];
   embed(me, batch, block, tokens);
   timer.mark(&StageTimes::embed);
-  for (int32_t layer = 0; layer < weights_->spec.layers; ++layer) {
-    run_layer(me, layer, block.sequences(), tokens, timer);
+  for (int32_t layer = 0; layer < layers; ++layer) {
+    run_layer(me, layer, sequences, tokens, timer);
+    if (me.is_first()) token_layers_ += tokens;
+    const int32_t depth = layer + 1;
+    if (!is_adaptive || depth == layers || !has_exit_after(depth, outputs)) continue;
+    run_exits(me, depth, outputs);
+    timer.mark(&StageTimes::exits);
+    sequences = packed_.sequences;
+    tokens = packed_.tokens();
+    if (sequences == 0) return;
   }
-  run_heads(me, block, outputs);
+  run_heads(me, outputs);
   timer.mark(&StageTimes::heads);
 }
 
@@ -122,42 +137,6 @@ void Replica::run_layer(const Member& me, int32_t index, int32_t sequences, int3
   timer.mark(&StageTimes::norm);
 }
 
-void Replica::run_heads(const Member& me, Block block, std::span<const TaskOutput> outputs) {
-  const int32_t sequences = block.sequences();
-  const auto is_wanted = [&](Pooling pooling) {
-    return std::any_of(outputs.begin(), outputs.end(),
-                       [&](const TaskOutput& output) { return poolings_[output.task] == pooling; });
-  };
-  me.wait();
-  if (is_wanted(Pooling::mean)) pool(me, sequences, Pooling::mean, pooled_mean_);
-  if (is_wanted(Pooling::cls)) pool(me, sequences, Pooling::cls, pooled_cls_);
-  for (const TaskOutput& output : outputs) {
-    const Matrix& pooled = poolings_[output.task] == Pooling::mean ? pooled_mean_ : pooled_cls_;
-    const auto& head = weights_->heads[output.task];
-    const size_t width = head ? head->outputs : weights_->spec.hidden;
-    float* const values = &output.values[block.first * width];
-    if (head) {
-      run_head(me, *head, pooled, sequences, values);
-    } else {
-      copy_rows(me, pooled, sequences, width, values);
-    }
-  }
-}
-
-void Replica::run_head(const Member& me, const Head& head, const Matrix& pooled, int32_t sequences,
-                       float* output) {
-  Matrix input = pooled;
-  if (head.dense) {
-    linear_fp32(me, head.dense->linear, pooled, dense_, sequences);
-    me.wait();
-    activate(me, dense_, sequences, weights_->spec.hidden, true, head.dense->activation);
-    input = dense_;
-  }
-  linear_fp32(me, head.output, input, logits_, sequences);
-  me.wait();
-  copy_rows(me, logits_, sequences, head.outputs, output);
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
 // The operations. Each is shared out by rows, columns or heads, and a member waits for the others
 // before it reads what they wrote, or writes what they may still read. How an operation is shared
@@ -168,8 +147,10 @@ void Replica::embed(const Member& me, const Batch& batch, Block block, int32_t t
   const Range rows = rows_of(me, tokens);
   me.wait();  // the last block may still be pooled
   if (me.is_first()) {
+    packed_.sequences = block.sequences();
     for (int32_t s = 0; s <= block.sequences(); ++s) {
-      offsets_[s] = batch.offsets[block.first + s] - start;
+      packed_.offsets[s] = batch.offsets[block.first + s] - start;
+      packed_.numbers[s] = block.first + s;
     }
   }
   for (int32_t s = block.first; s < block.last; ++s) {
@@ -265,7 +246,7 @@ void Replica::attend(const Member& me, int32_t sequences) {
   const model::EncoderSpec& spec = weights_->spec;
   const Range heads = me.share(spec.heads);
   me.wait();
-  if (me.is_first()) clear_padding(branch_, offsets_[sequences]);
+  if (me.is_first()) clear_padding(branch_, packed_.offsets[sequences]);
   if (heads.count() == 0) return;
   const int64_t column = int64_t{heads.first} * spec.head_dim() * element_bytes_;
   kernels_->attention({.qkv = wide_.data + column,
@@ -273,7 +254,7 @@ void Replica::attend(const Member& me, int32_t sequences) {
                        .section = weights_->section,
                        .context = branch_.data + column,
                        .context_stride = branch_.stride,
-                       .offsets = offsets_,
+                       .offsets = packed_.offsets,
                        .sequences = sequences,
                        .heads = heads.count(),
                        .head_dim = spec.head_dim(),
@@ -326,7 +307,7 @@ void Replica::pool(const Member& me, int32_t sequences, Pooling pooling,
   if (mine.count() == 0) return;
   kernels_->pool({.input = hidden_.data,
                   .input_stride = hidden_.stride,
-                  .offsets = offsets_ + mine.first,
+                  .offsets = packed_.offsets + mine.first,
                   .sequences = mine.count(),
                   .pooling = pooling,
                   .output = reinterpret_cast<float*>(output.row(mine.first)),
@@ -350,14 +331,6 @@ void Replica::linear_fp32(const Member& me, const Linear& layer, const Matrix& i
                          .k = layer.k,
                          .n = panels.count() * kernels::kPanelColumns,
                          .output_type = kernels::OutputType::fp32});
-}
-
-void Replica::copy_rows(const Member& me, const Matrix& from, int32_t rows, size_t width,
-                        float* to) {
-  const Range mine = rows_of(me, rows);
-  for (int32_t row = mine.first; row < mine.last; ++row) {
-    std::memcpy(to + row * width, from.row(row), width * sizeof(float));
-  }
 }
 
 void Replica::observe(const Member& me, int32_t layer, const char* part, const Matrix& input,
@@ -475,7 +448,10 @@ Status Replica::allocate() {
     logits_ = matrix(sequence_rows, widest_head * 4);
     scratch_ = take(team_->size() * scratch_bytes_);
     positions_ = reinterpret_cast<int32_t*>(take(capacity_ * 4));
-    offsets_ = reinterpret_cast<int32_t*>(take((block_sequences_ + 1) * 4));
+    packed_.offsets = reinterpret_cast<int32_t*>(take((block_sequences_ + 1) * 4));
+    packed_.numbers = reinterpret_cast<int32_t*>(take((block_sequences_ + 1) * 4));
+    moved_from_ = reinterpret_cast<int32_t*>(take(block_sequences_ * 4));
+    open_ = reinterpret_cast<int32_t*>(take(block_sequences_ * 4));
   };
   lay_out();
   TILEWISE_ASSIGN_OR_RETURN(memory_, AlignedBuffer::allocate(static_cast<size_t>(used)));

@@ -13,14 +13,15 @@
 #include "base/aligned_buffer.h"
 #include "base/status.h"
 #include "runtime/batch.h"
+#include "runtime/exits.h"
 #include "runtime/kernel_choice.h"
 #include "runtime/team.h"
 #include "runtime/weights.h"
 
 namespace tilewise::runtime {
 
-/// Where one task's output goes: sequences x width floats, dense; width is the head's outputs, or
-/// hidden for an embedding.
+/// Where one task's output goes: sequences x Weights::output_width() floats, dense. The last float
+/// of a task with exits is the layers that the answer took.
 struct TaskOutput {
   int32_t task = 0;  ///< index into Metadata::tasks
   std::span<float> values;
@@ -36,6 +37,12 @@ struct StageTimes {
   double ffn_up = 0;
   double ffn_down = 0;
   double heads = 0;
+  double exits = 0;  ///< their heads, their decisions, and closing up behind who leaves
+};
+
+struct PassOptions {
+  bool full_depth = false;      ///< no exit is asked: every answer comes from the last layer
+  StageTimes* times = nullptr;  ///< added to, if given
 };
 
 /// What a linear layer of the encoder is about to read. The rows are those of one block, and change
@@ -62,13 +69,16 @@ class Replica {
                                 std::span<const model::Pooling> poolings,
                                 std::shared_ptr<Team> team = nullptr);
 
-  /// Runs all sequences through the backbone once and through every asked-for head. A sequence's
-  /// output depends on that sequence alone, bit for bit, not on the others and not on the team.
-  /// `times`, if given, is added to.
-  void run(const Batch& batch, std::span<const TaskOutput> outputs, StageTimes* times = nullptr);
+  /// Runs all sequences through the backbone once and through every asked-for head. A task with
+  /// exits has its answer from the first that is certain, and a sequence that has all of its
+  /// answers takes no further layer. A sequence's output depends on that sequence alone, bit for
+  /// bit, not on the others, not on the team, and a task's not on which others are asked for.
+  /// Returns the tokens that went through a layer, summed over the layers.
+  int64_t run(const Batch& batch, std::span<const TaskOutput> outputs,
+              const PassOptions& options = {});
 
   /// From now on `observer` is called on the running thread before each linear layer of the
-  /// encoder, for calibration; an empty one ends that.
+  /// encoder, for calibration; an empty one ends that. Meanwhile passes have full depth.
   void observe_linears(LinearObserver observer) { observer_ = std::move(observer); }
 
   /// Tokens that go through all layers together (so that their activations stay in the L2 cache).
@@ -92,12 +102,27 @@ class Replica {
 
   // Every member of the team runs all of these, each on its share.
   void run_block(const Member& me, const Batch& batch, Block block,
-                 std::span<const TaskOutput> outputs, class StageTimer& timer);
+                 std::span<const TaskOutput> outputs, bool is_adaptive, class StageTimer& timer);
   void run_layer(const Member& me, int32_t index, int32_t sequences, int32_t tokens,
                  class StageTimer& timer);
-  void run_heads(const Member& me, Block block, std::span<const TaskOutput> outputs);
-  void run_head(const Member& me, const Head& head, const Matrix& pooled, int32_t sequences,
-                float* output);
+
+  // The answers (replica_heads.cc), also on every member.
+  bool has_answer(const TaskOutput& output, int32_t number) const;
+  const Head::Exit* exit_of(const TaskOutput& output, int32_t depth) const;
+  bool has_exit_after(int32_t depth, std::span<const TaskOutput> outputs) const;
+  void clear_depths(std::span<const TaskOutput> outputs, int32_t sequences) const;
+  void run_heads(const Member& me, std::span<const TaskOutput> outputs);
+  void run_exits(const Member& me, int32_t depth, std::span<const TaskOutput> outputs);
+  void pool_all(const Member& me, int32_t depth, std::span<const TaskOutput> outputs);
+  int32_t list_open(const Member& me, const TaskOutput& output);
+  Matrix open_rows(const Member& me, const Matrix& pooled, int32_t count) const;
+  int32_t number_of(int32_t row, int32_t count) const;
+  void run_head(const Member& me, const Head& head, const Matrix& pooled, int32_t rows);
+  void write_answers(const Member& me, const TaskOutput& output, const Matrix& rows,
+                     int32_t count) const;
+  void write_certain(const Member& me, const Head::Exit& exit, const TaskOutput& output,
+                     int32_t count) const;
+  void close_up(const Member& me, std::span<const TaskOutput> outputs);
 
   void embed(const Member& me, const Batch& batch, Block block, int32_t tokens);
   void attend(const Member& me, int32_t sequences);
@@ -114,8 +139,6 @@ class Replica {
   void add_norm(const Member& me, const Matrix& input, const Norm& norm, int32_t rows) const;
   void pool(const Member& me, int32_t sequences, model::Pooling pooling,
             const Matrix& output) const;
-  static void copy_rows(const Member& me, const Matrix& from, int32_t rows, size_t width,
-                        float* to);
   void observe(const Member& me, int32_t layer, const char* part, const Matrix& input, int32_t rows,
                int32_t columns) const;
 
@@ -143,7 +166,11 @@ class Replica {
   std::byte* scratch_ = nullptr;  // of attention, one for each member
   int64_t scratch_bytes_ = 0;
   int32_t* positions_ = nullptr;
-  int32_t* offsets_ = nullptr;
+  Packed packed_;                  // the block's sequences that have not left
+  int32_t* moved_from_ = nullptr;  // sequences: their first rows before the block closed up
+  int32_t* open_ = nullptr;        // those that lack the answer in question
+  int32_t open_count_ = 0;
+  int64_t token_layers_ = 0;  // of the pass
 };
 
 }  // namespace tilewise::runtime

@@ -269,6 +269,7 @@ bool Schedule::take(int32_t replica, Time now, Pass& pass) {
   pass.ended.clear();
   pass.shape = {};
   pass.predicted_seconds = 0;
+  pass.depth = 1;
   pass.started = now;
   self.is_idle = false;
   for (Queue& queue : queues_) drop_hopeless(queue, now, pass);
@@ -391,7 +392,7 @@ void Schedule::finish(int32_t replica, Time now, Pass& pass) {
   pass.ended.clear();
   if (!self.is_running) return;
   self = {.is_wanted = sequences_ > 0, .end = seconds_of(now)};
-  pass.lane->time.correct(pass.shape, seconds_between(pass.started, now));
+  pass.lane->time.correct(pass.shape, seconds_between(pass.started, now), pass.depth);
   for (Work* work : pass.works) {
     if (--work->job->unfinished == 0) pass.ended.push_back(work->job);
   }

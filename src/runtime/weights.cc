@@ -149,6 +149,13 @@ std::optional<Head> bind_head(Binder& binder, const artifact::TaskEntry& entry, 
   head.outputs = entry.task.outputs();
   head.output = binder.linear(artifact::head_tensor(entry.task.name, "output"), head.outputs,
                               hidden, hidden, Precision::fp32);
+  for (const model::Exit& exit : entry.task.exits) {
+    head.exits.push_back(
+        {.rule = exit,
+         .linear = binder.linear(artifact::exit_tensor(entry.task.name, exit.after_layer),
+                                 head.outputs, hidden, hidden, Precision::fp32),
+         .scale = entry.task.temperature / exit.temperature});
+  }
   return head;
 }
 

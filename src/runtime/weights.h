@@ -12,6 +12,7 @@
 #include "kernels/linear.h"
 #include "model/encoder_spec.h"
 #include "model/precision.h"
+#include "model/task.h"
 #include "runtime/sharing.h"
 
 namespace tilewise::runtime {
@@ -60,9 +61,24 @@ struct Head {
     Linear linear;
     model::Activation activation = model::Activation::tanh;
   };
+  struct Exit {
+    model::Exit rule;
+    Linear linear;
+    float scale = 1;  ///< of its logits, so that the task's temperature makes its own of them
+  };
   std::optional<Dense> dense;
   Linear output;
   int32_t outputs = 0;
+  std::vector<Exit> exits;  ///< by after_layer, upwards
+
+  /// Floats of an answer: with exits the layers that it took follow the outputs.
+  int32_t width() const { return outputs + (exits.empty() ? 0 : 1); }
+  const Exit* exit_after(int32_t layers) const {
+    for (const Exit& exit : exits) {
+      if (exit.rule.after_layer == layers) return &exit;
+    }
+    return nullptr;
+  }
 };
 
 /// Views into the mapped artifact (and its lenders), which the owner keeps alive. Every tensor has
@@ -78,6 +94,11 @@ struct Weights {
   Norm embedding_norm;
   std::vector<Layer> layers;
   std::vector<std::optional<Head>> heads;  ///< one a task, nullopt for an embedding
+
+  /// Floats of one sequence's answer: Head::width(), or hidden for an embedding.
+  int32_t output_width(int32_t task) const {
+    return heads[task] ? heads[task]->width() : spec.hidden;
+  }
 };
 
 /// Errors: invalid_input naming the tensor that is missing or does not fit.
