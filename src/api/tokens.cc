@@ -49,7 +49,7 @@ class Share {
  private:
   void add(engine::Worker& worker) const {
     const auto& [ids, types, offsets] = call_.batch;
-    worker.start(call_.tasks, {});
+    worker.start(call_.tasks, {.full_depth = true});  // the logits of the last layer, as in training
     for (int32_t s = first_; s < last_; ++s) {
       const auto begin = static_cast<size_t>(offsets[s]);
       const auto length = static_cast<size_t>(offsets[s + 1]) - begin;
