@@ -1,6 +1,7 @@
 // tilewise check FOLDER: what of a checkpoint is supported, what is not and why, before anything is
 // compiled.
 #include <memory>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -14,6 +15,20 @@ namespace {
 using checkpoint::Finding;
 using Level = Finding::Level;
 
+std::string described(const model::TokenizerSpec& tokenizer) {
+  const size_t tokens = tokenizer.vocabulary.size();
+  switch (tokenizer.model) {
+    case model::TokenizerModel::byte_bpe:
+      return fmt::format("byte BPE, {} tokens", tokens);
+    case model::TokenizerModel::unigram:
+      return fmt::format("Unigram, {} tokens", tokens);
+    case model::TokenizerModel::wordpiece:
+      break;
+  }
+  return fmt::format("WordPiece, {} tokens, {}", tokens,
+                     tokenizer.lower_case ? "lower-casing" : "case kept");
+}
+
 /// The tokenizer lies beside the tasks or, failing that, beside the backbone.
 Finding check_tokenizer(const checkpoint::Source& source) {
   auto tokenizer = text::read_tokenizer(source.folder);
@@ -21,9 +36,7 @@ Finding check_tokenizer(const checkpoint::Source& source) {
     tokenizer = text::read_tokenizer(source.backbone);
   }
   if (!tokenizer.ok()) return {Level::unsupported, "tokenizer", tokenizer.status().message()};
-  return {Level::supported, "tokenizer",
-          fmt::format("WordPiece, {} tokens, {}", tokenizer->vocabulary.size(),
-                      tokenizer->lower_case ? "lower-casing" : "case kept")};
+  return {Level::supported, "tokenizer", described(*tokenizer)};
 }
 
 const char* name_of(Level level) {

@@ -21,9 +21,15 @@ std::vector<std::string> tokenizer_files(const std::string& folder) {
     return fs::exists(fs::path(folder) / name, error);
   };
   if (exists("tokenizer.json")) return {"tokenizer.json"};
-  if (!exists("vocab.txt")) return {};
-  if (!exists("tokenizer_config.json")) return {"vocab.txt"};
-  return {"vocab.txt", "tokenizer_config.json"};
+  std::vector<std::string> files;
+  if (exists("vocab.txt")) {
+    files = {"vocab.txt"};
+  } else if (exists("vocab.json")) {
+    files = {"vocab.json", "merges.txt"};
+  }
+  if (!files.empty() && exists("tokenizer_config.json"))
+    files.emplace_back("tokenizer_config.json");
+  return files;
 }
 
 /// A multi-task folder may carry its own tokenizer; else it lies beside the backbone's weights.

@@ -17,6 +17,7 @@ namespace tilewise::text {
 namespace {
 
 using model::Record;
+using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -135,6 +136,24 @@ TEST_F(Sequences, OfAPair) {
   ASSERT_TRUE(append_pair("a b", "c").ok());
   EXPECT_THAT(tokens_.ids, ElementsAre(2, 5, 6, 3, 7, 3));
   EXPECT_THAT(tokens_.types, ElementsAre(0, 0, 0, 0, 1, 1));
+}
+
+// RoBERTa's frame has two separators, both before the second text's type.
+TEST_F(Sequences, OfAPairMayHaveTwoSeparators) {
+  model::TokenizerSpec spec = small_spec({"a", "b", "c", "d", "e"});
+  spec.pair_separators = 2;
+  spec.second_type = 0;
+  const OwnedTokenizer roberta(spec);
+  encoder_.use(*roberta);
+  ASSERT_TRUE(append_pair("a b", "c").ok());
+  EXPECT_THAT(tokens_.ids, ElementsAre(2, 5, 6, 3, 3, 7, 3));
+  EXPECT_THAT(tokens_.types, Each(0));
+  tokens_.clear();
+  ASSERT_TRUE(append_pair("a b c d", "e a b c").ok());
+  EXPECT_THAT(tokens_.ids, ElementsAre(2, 5, 6, 3, 3, 9, 5, 3)) << "4 tokens beside 4 special ones";
+  task_.max_tokens = 3;
+  EXPECT_THAT(append_pair("a", "b").message(), HasSubstr("at least 4"));
+  encoder_.use(*tokenizer_);
 }
 
 TEST_F(Sequences, LieEndToEnd) {

@@ -97,18 +97,17 @@ Status unknown_token_missing(const JsonObject& model, const std::string& token) 
                         .remedy = {}});
 }
 
-Status read_vocabulary(const JsonObject& model, Vocabulary& vocabulary) {
-  TILEWISE_ASSIGN_OR_RETURN(const JsonObject vocab, model.object("vocab"));
-  for (const auto [token, value] : vocab.raw()) {
+Status read_vocabulary(const JsonObject& tokens, Vocabulary& vocabulary) {
+  for (const auto [token, value] : tokens.raw()) {
     int64_t id = 0;
     if (value.get(id) != simdjson::SUCCESS) {
       return invalid_input({.what = "The id of token \"" + std::string(token) + "\" is no integer",
-                            .where = vocab.where(),
+                            .where = tokens.where(),
                             .expected = "an integer",
                             .found = {},
                             .remedy = {}});
     }
-    TILEWISE_RETURN_IF_ERROR(vocabulary.add(token, id, vocab.where()));
+    TILEWISE_RETURN_IF_ERROR(vocabulary.add(token, id, tokens.where()));
   }
   return {};
 }

@@ -27,8 +27,8 @@ Status read_added_tokens(const JsonObject& root, model::TokenizerSpec& spec);
 /// What stands around a text and between the two of a pair.
 Status read_post_processor(const JsonObject& root, model::TokenizerSpec& spec);
 
-/// Token -> id of a WordPiece or BPE model.
-Status read_vocabulary(const JsonObject& model, Vocabulary& vocabulary);
+/// Token -> id, as WordPiece and BPE have it.
+Status read_vocabulary(const JsonObject& tokens, Vocabulary& vocabulary);
 
 /// For a model whose `unk_token` is no token.
 Status unknown_token_missing(const JsonObject& model, const std::string& token);

@@ -103,7 +103,8 @@ Status read_model(const JsonObject& root, TokenizerSpec& spec, Vocabulary& vocab
     TILEWISE_RETURN_IF_ERROR(require_off(model, field));
   }
   TILEWISE_ASSIGN_OR_RETURN(spec.ignore_merges, model.boolean_or("ignore_merges", false));
-  TILEWISE_RETURN_IF_ERROR(read_vocabulary(model, vocabulary));
+  TILEWISE_ASSIGN_OR_RETURN(const JsonObject tokens, model.object("vocab"));
+  TILEWISE_RETURN_IF_ERROR(read_vocabulary(tokens, vocabulary));
   TILEWISE_RETURN_IF_ERROR(read_unknown(model, vocabulary, spec));
   return read_merges(model, vocabulary, spec);
 }

@@ -36,7 +36,8 @@ Status read_model(const JsonObject& root, TokenizerSpec& spec, Vocabulary& vocab
   spec.max_word_characters =
       static_cast<int32_t>(std::min<int64_t>(max, std::numeric_limits<int32_t>::max()));
 
-  TILEWISE_RETURN_IF_ERROR(read_vocabulary(model, vocabulary));
+  TILEWISE_ASSIGN_OR_RETURN(const JsonObject tokens, model.object("vocab"));
+  TILEWISE_RETURN_IF_ERROR(read_vocabulary(tokens, vocabulary));
   const auto unknown_id = vocabulary.find(unknown);
   if (!unknown_id) return unknown_token_missing(model, unknown);
   spec.unknown_id = *unknown_id;

@@ -99,6 +99,20 @@ TEST_F(VocabTxt, MayNameItsSpecialTokens) {
             (model::AddedToken{.id = 1, .content = "<s>", .special = true, .left_strip = true}));
 }
 
+TEST_F(VocabTxt, MayBeMpnets) {
+  write("vocab.txt", "<s>\n<pad>\n</s>\n[UNK]\nthe\n<mask>\n");
+  write("tokenizer_config.json", R"({"tokenizer_class": "MPNetTokenizer"})");
+  const auto spec = read();
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  EXPECT_EQ(spec->cls_id, 0);
+  EXPECT_EQ(spec->pad_id, 1);
+  EXPECT_EQ(spec->sep_id, 2);
+  EXPECT_EQ(spec->unknown_id, 3);
+  EXPECT_EQ(spec->pair_separators, 2);
+  EXPECT_EQ(spec->second_type, 0);
+  EXPECT_TRUE(spec->added_tokens.back().left_strip) << "<mask>";
+}
+
 TEST_F(VocabTxt, YieldsToTokenizerJson) {
   write("vocab.txt", "nothing\n");
   std::filesystem::copy_file(golden_path("cased/tokenizer.json"), folder_ / "tokenizer.json");
@@ -110,7 +124,7 @@ TEST_F(VocabTxt, YieldsToTokenizerJson) {
 TEST_F(VocabTxt, RefusesAFolderWithoutATokenizer) {
   std::filesystem::remove(folder_ / "vocab.txt");
   EXPECT_EQ(read().status().code(), StatusCode::not_found);
-  EXPECT_THAT(read().status().message(), HasSubstr("tokenizer.json or vocab.txt"));
+  EXPECT_THAT(read().status().message(), HasSubstr("tokenizer.json, vocab.txt, or"));
   EXPECT_EQ(read_tokenizer((folder_ / "no such folder").string()).status().code(),
             StatusCode::not_found);
 }
