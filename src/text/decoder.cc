@@ -61,15 +61,34 @@ std::string decode_bytes(const Tokenizer& tokenizer, std::span<const int32_t> id
   return replace_invalid_utf8(bytes);
 }
 
+/// Each "▁" is a blank, but for those that encoding put before the first word.
+std::string decode_metaspace(const Tokenizer& tokenizer, std::span<const int32_t> ids,
+                             bool skip_special) {
+  constexpr std::string_view kMetaspace = "\xE2\x96\x81";  // U+2581
+  std::string text;
+  bool is_first = true;
+  for (const int32_t id : ids) {
+    std::string piece(tokenizer.token(id));
+    if (piece.empty() || (skip_special && tokenizer.is_special(id))) continue;
+    replace_all(piece, kMetaspace, is_first && tokenizer.prepends_blank() ? "" : " ");
+    text += piece;
+    is_first = false;
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string decode(const Tokenizer& tokenizer, std::span<const int32_t> ids, bool skip_special) {
   switch (tokenizer.model()) {
     case model::TokenizerModel::byte_bpe:
       return decode_bytes(tokenizer, ids, skip_special);
-    default:
-      return decode_wordpiece(tokenizer, ids, skip_special);
+    case model::TokenizerModel::unigram:
+      return decode_metaspace(tokenizer, ids, skip_special);
+    case model::TokenizerModel::wordpiece:
+      break;
   }
+  return decode_wordpiece(tokenizer, ids, skip_special);
 }
 
 }  // namespace tilewise::text

@@ -50,6 +50,10 @@ int32_t Tokenizer::sep_id() const { return tables_->sep_id; }
 int32_t Tokenizer::pad_id() const { return tables_->pad_id; }
 int32_t Tokenizer::pair_separators() const { return tables_->pair_separators; }
 int32_t Tokenizer::second_type() const { return tables_->second_type; }
+bool Tokenizer::prepends_blank() const {
+  const auto* const unigram = std::get_if<Unigram>(&tables_->model);
+  return unigram != nullptr && unigram->prepends();
+}
 int32_t Tokenizer::vocabulary_size() const { return tables_->vocabulary_size; }
 std::string_view Tokenizer::token(int32_t id) const { return tables_->token(id); }
 

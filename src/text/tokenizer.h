@@ -14,10 +14,11 @@
 
 namespace tilewise::text {
 
-/// Reads the tokenizer of a Hugging Face folder: tokenizer.json, or else vocab.txt with
-/// tokenizer_config.json (where there is one). Padding and truncation that the file asks for are
-/// ignored: tasks say what they need. Errors: not_found (neither file), invalid_input (broken
-/// file), unsupported (a part of the tokenizer that is not known here, named).
+/// Reads the tokenizer of a Hugging Face folder: tokenizer.json, or else vocab.txt, or vocab.json
+/// and merges.txt, with tokenizer_config.json (where there is one). Padding and truncation that the
+/// file asks for are ignored: tasks say what they need. Errors: not_found (none of the files),
+/// invalid_input (broken file), unsupported (a part of the tokenizer that is not known here,
+/// named).
 Result<model::TokenizerSpec> read_tokenizer(const std::string& folder);
 
 /// The same from the contents of a tokenizer.json; `where` names the file in errors.
@@ -49,6 +50,8 @@ class Tokenizer {
   int32_t pair_separators() const;
   /// The token type of the second text of a pair and of the separator after it; all else is 0.
   int32_t second_type() const;
+  /// Whether encoding puts a blank before a text, which decoding takes away again: a Unigram's "▁".
+  bool prepends_blank() const;
   int32_t vocabulary_size() const;
   /// The token of an id; empty for an id that has none.
   std::string_view token(int32_t id) const;

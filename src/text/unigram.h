@@ -52,6 +52,11 @@ struct Unigram {
   static Result<Unigram> open(const BlockReader& reader);
 
   const CodePointTable& code_points() const { return map.characters(); }
+  /// Whether words, or the first one, get a "▁" before them.
+  bool prepends() const {
+    return settings.has(UnigramSettings::kPrependAlways) ||
+           settings.has(UnigramSettings::kPrependFirst);
+  }
 };
 
 /// One call of Tokenizer::encode(): appends the ids of the texts between added tokens. All texts

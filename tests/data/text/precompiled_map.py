@@ -7,12 +7,12 @@ HAS_LEAF, VALUE = 1 << 8, 1 << 31
 def make_tree(rules):
     """Nested dictionaries by byte; under the key None the offset of what takes the place, and the texts."""
     tree, texts, offsets = {}, b"", {}
-    for key, text in sorted(rules.items()):
+    for key, text in rules.items():
         if text not in offsets:
             offsets[text] = len(texts)
             texts += text.encode() + b"\0"
         node = tree
-        for byte in key.encode():
+        for byte in key if isinstance(key, bytes) else key.encode():
             node = node.setdefault(byte, {})
         node[None] = offsets[text]
     return tree, texts
@@ -48,7 +48,7 @@ class DoubleArray:
 
 
 def precompiled_map(rules):
-    """The bytes of a map of `rules`, a dictionary of texts."""
+    """The bytes of a map of `rules`: text (or bytes) -> text."""
     tree, texts = make_tree(rules)
     array = DoubleArray()
     if tree:
