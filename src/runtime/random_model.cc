@@ -6,6 +6,7 @@
 #include <numbers>
 #include <random>
 
+#include "artifact/schema.h"
 #include "artifact/tensor_names.h"
 #include "artifact/writer.h"
 #include "kernels/pack.h"
@@ -17,8 +18,6 @@ using artifact::DataType;
 using artifact::Layout;
 using artifact::OutputTensor;
 using model::Precision;
-
-using Vector = std::vector<double>;
 
 std::vector<float> normal(std::mt19937& random, size_t count, float mean, float deviation) {
   std::normal_distribution<float> distribution(mean, deviation);
@@ -38,14 +37,16 @@ RandomNorm norm(std::mt19937& random, int width) {
 }
 
 /// How a layer of the int8 artifact runs.
-artifact::LinearPrecision int8_plan(int layer, const char* part, model::Activation activation) {
+artifact::LinearPrecision int8_plan(int layer, const char* part, const model::EncoderSpec& spec) {
   const std::string name = part;
   artifact::LinearPrecision plan;
   plan.layer = artifact::layer_tensor(layer, part);
   if (layer == 0 && name == "attention_output") plan.precision = Precision::bf16;
   plan.is_smoothed = layer == 0 && name == "qkv";
-  // The least value of GELU is -0.17; the other activations here end higher.
-  if (name == "ffn_down") plan.input_floor = activation == model::Activation::relu ? 0 : -0.171F;
+  // The least value of GELU is -0.17; the other activations here end higher, a gated one nowhere.
+  if (name == "ffn_down" && !spec.is_gated) {
+    plan.input_floor = spec.activation == model::Activation::relu ? 0 : -0.171F;
+  }
   return plan;
 }
 
@@ -140,6 +141,10 @@ class Tensors {
     values.resize(kernels::padded_n(int64_t(values.size())));
     floats(name, {int64_t(values.size())}, values);
   }
+  /// What an int8 model keeps in bf16.
+  void activation_linear(const std::string& name, const RandomLinear& layer) {
+    linear(name, layer, precision_ == Precision::fp32 ? Precision::fp32 : Precision::bf16);
+  }
   void encoder_linear(const RandomLinear& layer, const artifact::LinearPrecision& plan) {
     if (precision_ != Precision::int8) return linear(plan.layer, layer, precision_);
     linears.push_back(plan);
@@ -209,92 +214,58 @@ RandomLinear widen(const RandomLinear& layer, int inputs) {
   return wide;
 }
 
-Vector project(const RandomLinear& layer, const Vector& input) {
-  const size_t rows = input.size() / layer.inputs;
-  Vector output(rows * layer.outputs);
-  for (size_t r = 0; r < rows; ++r) {
-    for (int n = 0; n < layer.outputs; ++n) {
-      double sum = layer.bias[n];
-      for (int k = 0; k < layer.inputs; ++k) {
-        sum += input[r * layer.inputs + k] * layer.weight[size_t(n) * layer.inputs + k];
-      }
-      output[r * layer.outputs + n] = sum;
+/// By key - query, in base 2, a row a head with distance 0 in its middle.
+void write_relative_bias(const RandomModel& model, Tensors& tensors) {
+  const auto span = static_cast<int>(artifact::relative_span(model.spec));
+  std::vector<float> table(size_t(model.spec.heads) * 2 * span);
+  for (int head = 0; head < model.spec.heads; ++head) {
+    for (int d = 1 - model.spec.max_positions; d < model.spec.max_positions; ++d) {
+      table[size_t(head) * 2 * span + span + d] =
+          static_cast<float>(model.bias_of(head, d) * std::numbers::log2e);
     }
   }
-  return output;
+  tensors.floats("attention.relative_bias", {model.spec.heads, 2 * span}, table);
 }
 
-void normalize(const RandomNorm& norm, double epsilon, Vector& rows) {
-  const size_t width = norm.gain.size();
-  for (size_t r = 0; r < rows.size() / width; ++r) {
-    double* row = &rows[r * width];
-    double mean = 0;
-    double variance = 0;
-    for (size_t i = 0; i < width; ++i) mean += row[i] / double(width);
-    for (size_t i = 0; i < width; ++i)
-      variance += (row[i] - mean) * (row[i] - mean) / double(width);
-    for (size_t i = 0; i < width; ++i) {
-      row[i] = (row[i] - mean) / std::sqrt(variance + epsilon) * norm.gain[i] + norm.bias[i];
+void write_rotary(const model::EncoderSpec& spec, const std::string& name, double base,
+                  Tensors& tensors) {
+  const int half = spec.head_dim() / 2;
+  std::vector<float> cosines, sines;
+  for (int position = 0; position < spec.max_positions; ++position) {
+    for (int i = 0; i < half; ++i) {
+      const double angle = position * std::pow(base, -double(i) / half);
+      cosines.push_back(static_cast<float>(std::cos(angle)));
+      sines.push_back(static_cast<float>(std::sin(angle)));
+    }
+  }
+  tensors.floats(name + ".cosines", {spec.max_positions, half}, cosines);
+  tensors.floats(name + ".sines", {spec.max_positions, half}, sines);
+}
+
+/// All that comes before the layers.
+void write_embeddings(const RandomModel& model, Tensors& tensors) {
+  const model::EncoderSpec& spec = model.spec;
+  const int64_t width = spec.embedding_width();
+  tensors.table("embeddings.word", {spec.vocab_size, width}, model.word);
+  if (spec.positions == model::Positions::learned) {
+    tensors.floats("embeddings.position", {spec.max_positions, width}, model.position);
+  }
+  if (spec.token_types > 0)
+    tensors.floats("embeddings.type", {spec.token_types, width}, model.type);
+  tensors.norm("embeddings.norm", model.embedding_norm);
+  if (spec.embedding_size > 0) tensors.activation_linear("embeddings.projection", model.projection);
+  if (spec.relative_buckets > 0) write_relative_bias(model, tensors);
+  if (spec.positions == model::Positions::rotary) {
+    write_rotary(spec, "rotary.global", spec.rotary_base, tensors);
+    if (spec.window > 0) {
+      write_rotary(spec, "rotary.local", spec.rotary_base_local, tensors);
     }
   }
 }
 
-Vector attend(const RandomLayer& layer, const Vector& hidden, int heads) {
-  const Vector q = project(layer.query, hidden);
-  const Vector k = project(layer.key, hidden);
-  const Vector v = project(layer.value, hidden);
-  const size_t width = layer.query.outputs;
-  const size_t rows = q.size() / width;
-  const size_t head_dim = width / heads;
-  Vector context(q.size());
-  for (int h = 0; h < heads; ++h) {
-    for (size_t i = 0; i < rows; ++i) {
-      Vector weights(rows);
-      double total = 0;
-      double largest = -INFINITY;
-      for (size_t j = 0; j < rows; ++j) {
-        double score = 0;
-        for (size_t d = 0; d < head_dim; ++d) {
-          score += q[i * width + h * head_dim + d] * k[j * width + h * head_dim + d];
-        }
-        weights[j] = score / std::sqrt(double(head_dim));
-        largest = std::max(largest, weights[j]);
-      }
-      for (double& weight : weights) total += weight = std::exp(weight - largest);
-      for (size_t d = 0; d < head_dim; ++d) {
-        double sum = 0;
-        for (size_t j = 0; j < rows; ++j) sum += weights[j] * v[j * width + h * head_dim + d];
-        context[i * width + h * head_dim + d] = sum / total;
-      }
-    }
-  }
-  return context;
-}
-
-double activate(model::Activation activation, double x) {
-  switch (activation) {
-    case model::Activation::gelu_erf:
-      return x * 0.5 * std::erfc(-x / std::numbers::sqrt2);
-    case model::Activation::gelu_tanh:
-      return 0.5 * x *
-             (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
-    case model::Activation::relu:
-      return std::max(x, 0.0);
-    case model::Activation::tanh:
-      return std::tanh(x);
-    case model::Activation::identity:
-      return x;
-  }
-  return x;
-}
-
-void add(Vector& target, const Vector& other) {
-  for (size_t i = 0; i < target.size(); ++i) target[i] += other[i];
-}
-
-artifact::Metadata metadata_of(const model::EncoderSpec& spec, Precision precision) {
+artifact::Metadata metadata_of(const RandomModel& model, Precision precision) {
   artifact::Metadata metadata;
-  metadata.spec = spec;
+  metadata.spec = model.spec;
   metadata.precision = precision;
   metadata.compiler = "test";
   const auto add_task = [&](const char* name, model::TaskKind kind,
@@ -303,7 +274,7 @@ artifact::Metadata metadata_of(const model::EncoderSpec& spec, Precision precisi
     entry.task.name = name;
     entry.task.kind = kind;
     entry.task.pooling = pooling;
-    entry.task.max_tokens = spec.max_positions;
+    entry.task.max_tokens = model.spec.max_positions;
     metadata.tasks.push_back(entry);
     return metadata.tasks.back();
   };
@@ -313,7 +284,8 @@ artifact::Metadata metadata_of(const model::EncoderSpec& spec, Precision precisi
   for (int i = 0; i < kRandomClasses; ++i)
     classes.task.labels.push_back("label" + std::to_string(i));
   classes.has_dense = true;
-  classes.dense_activation = model::Activation::tanh;
+  classes.dense_activation = model.dense_activation;
+  classes.dense_norm = model.dense_norm.has_value();
   return metadata;
 }
 
@@ -324,16 +296,21 @@ RandomModel RandomModel::make(const model::EncoderSpec& spec, uint32_t seed) {
   RandomModel result;
   result.spec = spec;
   const int hidden = spec.hidden;
-  result.word = normal(random, size_t(spec.vocab_size) * hidden, 0, 0.05F);
-  result.position = normal(random, size_t(spec.max_positions) * hidden, 0, 0.02F);
-  result.type = normal(random, size_t(spec.token_types) * hidden, 0, 0.02F);
-  result.embedding_norm = norm(random, hidden);
+  const int width = spec.embedding_width();
+  result.word = normal(random, size_t(spec.vocab_size) * width, 0, 0.05F);
+  result.position = normal(random, size_t(spec.max_positions) * width, 0, 0.02F);
+  result.type = normal(random, size_t(spec.token_types) * width, 0, 0.02F);
+  result.embedding_norm = norm(random, width);
+  if (spec.embedding_size > 0) result.projection = linear(random, hidden, width);
+  if (spec.relative_buckets > 0) {
+    result.relative_bias = normal(random, size_t(spec.heads) * (2 * spec.max_positions - 1), 0, 1);
+  }
   for (int i = 0; i < spec.layers; ++i) {
     RandomLayer layer;
     for (RandomLinear* part : {&layer.query, &layer.key, &layer.value, &layer.attention_output}) {
       *part = linear(random, hidden, hidden);
     }
-    layer.ffn_up = linear(random, spec.intermediate, hidden);
+    layer.ffn_up = linear(random, spec.ffn_up_outputs(), hidden);
     layer.ffn_down = linear(random, hidden, spec.intermediate);
     layer.attention_norm = norm(random, hidden);
     layer.ffn_norm = norm(random, hidden);
@@ -341,6 +318,7 @@ RandomModel RandomModel::make(const model::EncoderSpec& spec, uint32_t seed) {
   }
   result.dense = linear(random, hidden, hidden);
   result.output = linear(random, kRandomClasses, hidden);
+  result.final_norm = norm(random, hidden);
   return result;
 }
 
@@ -350,7 +328,7 @@ RandomModel RandomModel::rounded_to_int8() const {
     RandomLayer& layer = rounded.layers[i];
     const auto round = [&](const char* part, std::initializer_list<RandomLinear*> linears) {
       for (RandomLinear* linear : linears) {
-        round_to_int8(*linear, int8_plan(i, part, spec.activation));
+        round_to_int8(*linear, int8_plan(i, part, spec));
       }
     };
     round("qkv", {&layer.query, &layer.key, &layer.value});
@@ -363,70 +341,32 @@ RandomModel RandomModel::rounded_to_int8() const {
 
 std::string RandomModel::write(Precision precision, const std::string& path,
                                const std::string& without_tensor) const {
-  const int64_t hidden = spec.hidden;
-  const int section = static_cast<int>(kernels::padded_n(hidden));
+  const int section = static_cast<int>(kernels::padded_n(spec.hidden));
   Tensors tensors(precision);
-  tensors.table("embeddings.word", {spec.vocab_size, hidden}, word);
-  tensors.floats("embeddings.position", {spec.max_positions, hidden}, position);
-  if (spec.token_types > 0) tensors.floats("embeddings.type", {spec.token_types, hidden}, type);
-  tensors.norm("embeddings.norm", embedding_norm);
+  write_embeddings(*this, tensors);
   for (int i = 0; i < spec.layers; ++i) {
     const RandomLayer& layer = layers[i];
     const auto linear = [&](const char* part, const RandomLinear& values) {
-      tensors.encoder_linear(values, int8_plan(i, part, spec.activation));
+      tensors.encoder_linear(values, int8_plan(i, part, spec));
     };
     linear("qkv", fuse(layer, section, spec.head_dim()));
     linear("attention_output", widen(layer.attention_output, section));
-    tensors.norm(artifact::layer_tensor(i, "attention_norm"), layer.attention_norm);
+    if (spec.has_attention_norm(i)) {
+      tensors.norm(artifact::layer_tensor(i, "attention_norm"), layer.attention_norm);
+    }
     linear("ffn_up", layer.ffn_up);
     linear("ffn_down", layer.ffn_down);
     tensors.norm(artifact::layer_tensor(i, "ffn_norm"), layer.ffn_norm);
   }
+  if (spec.norm_placement == model::NormPlacement::pre) tensors.norm("final_norm", final_norm);
   tensors.linear(artifact::head_tensor("classes", "dense"), dense, Precision::fp32);
+  if (dense_norm) tensors.norm(artifact::head_tensor("classes", "dense.norm"), *dense_norm);
   tensors.linear(artifact::head_tensor("classes", "output"), output, Precision::fp32);
   std::erase_if(tensors.list, [&](const OutputTensor& t) { return t.name == without_tensor; });
-  artifact::Metadata metadata = metadata_of(spec, precision);
+  artifact::Metadata metadata = metadata_of(*this, precision);
   metadata.linears = tensors.linears;
   const Status written = artifact::write(path, metadata, tensors.list);
   return written.ok() ? path : "cannot write: " + written.message();
-}
-
-std::vector<double> RandomModel::hidden_states(const std::vector<int32_t>& ids,
-                                               const std::vector<int32_t>& types) const {
-  const size_t hidden = spec.hidden;
-  Vector state(ids.size() * hidden);
-  for (size_t r = 0; r < ids.size(); ++r) {
-    for (size_t i = 0; i < hidden; ++i) {
-      state[r * hidden + i] = double{word[ids[r] * hidden + i]} + position[r * hidden + i] +
-                              (spec.token_types > 0 ? type[types[r] * hidden + i] : 0.F);
-    }
-  }
-  normalize(embedding_norm, spec.norm_epsilon, state);
-  for (const RandomLayer& layer : layers) {
-    add(state, project(layer.attention_output, attend(layer, state, spec.heads)));
-    normalize(layer.attention_norm, spec.norm_epsilon, state);
-    Vector inner = project(layer.ffn_up, state);
-    for (double& x : inner) x = activate(spec.activation, x);
-    add(state, project(layer.ffn_down, inner));
-    normalize(layer.ffn_norm, spec.norm_epsilon, state);
-  }
-  return state;
-}
-
-std::vector<double> RandomModel::pooled(const std::vector<double>& states,
-                                        model::Pooling pooling) const {
-  const size_t hidden = spec.hidden;
-  if (pooling == model::Pooling::cls) return {states.begin(), states.begin() + spec.hidden};
-  Vector mean(hidden);
-  const auto rows = double(states.size() / hidden);
-  for (size_t i = 0; i < states.size(); ++i) mean[i % hidden] += states[i] / rows;
-  return mean;
-}
-
-std::vector<double> RandomModel::classes(const std::vector<double>& vector) const {
-  Vector inner = project(dense, vector);
-  for (double& x : inner) x = std::tanh(x);
-  return project(output, inner);
 }
 
 }  // namespace tilewise::runtime

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,11 +35,16 @@ struct RandomModel {
   model::EncoderSpec spec;
   std::vector<float> word, position, type;
   RandomNorm embedding_norm;
+  RandomLinear projection;           ///< of the embeddings, where they have a width of their own
+  std::vector<float> relative_bias;  ///< [heads][2 max_positions - 1], by key - query; or empty
   std::vector<RandomLayer> layers;
+  RandomNorm final_norm;
   RandomLinear dense, output;
+  model::Activation dense_activation = model::Activation::tanh;
+  std::optional<RandomNorm> dense_norm;
 
   /// Tasks: "vector" (embedding, mean), "first" (embedding, cls), "classes" (multiclass, mean,
-  /// dense tanh before it).
+  /// dense tanh before it; the test may set another activation and a norm).
   static RandomModel make(const model::EncoderSpec& spec, uint32_t seed);
 
   /// The model whose weights are those of the int8 layers of write(int8): what is left is the
@@ -46,11 +52,17 @@ struct RandomModel {
   RandomModel rounded_to_int8() const;
 
   /// Writes the artifact; the path of the file. int8: in the first layer attention_output stays
-  /// bf16 and qkv is smoothed; ffn_down is quantised from a floor.
+  /// bf16 and qkv is smoothed; ffn_down is quantised from a floor, unless it follows a gate.
   std::string write(model::Precision precision, const std::string& path,
                     const std::string& without_tensor = "") const;
 
-  /// The last hidden state of one sequence in fp64, row-major.
+  /// What attention adds to the scores of a query and a key so far behind it.
+  double bias_of(int head, int distance) const;
+
+  /// What goes on behind the first `depth` layers, of one sequence in fp64, row-major.
+  std::vector<double> residual_stream(const std::vector<int32_t>& ids,
+                                      const std::vector<int32_t>& types, int depth) const;
+  /// The last hidden state.
   std::vector<double> hidden_states(const std::vector<int32_t>& ids,
                                     const std::vector<int32_t>& types) const;
   std::vector<double> pooled(const std::vector<double>& hidden, model::Pooling pooling) const;

@@ -123,10 +123,12 @@ class Replica {
   void write_certain(const Member& me, const Head::Exit& exit, const TaskOutput& output,
                      int32_t count) const;
   void close_up(const Member& me, std::span<const TaskOutput> outputs);
+  void move_rows(const Member& me, const Matrix& matrix) const;
 
   void embed(const Member& me, const Batch& batch, Block block, int32_t tokens);
-  void attend(const Member& me, int32_t sequences);
-  void clear_padding(const Matrix& context, int32_t rows) const;
+  void project_embeddings(const Member& me, int32_t tokens) const;
+  void attend(const Member& me, const Layer& layer, int32_t sequences);
+  void clear_columns(const Matrix& data, Range rows, int64_t first, int64_t last) const;
   void linear(const Member& me, const Linear& layer, const Matrix& input, const Matrix& output,
               int32_t rows, const Linear& next, kernels::Fused fused = kernels::Fused::none) const;
   void multiply(const Linear& layer, const Matrix& input, const Matrix& output, Range rows,
@@ -135,10 +137,14 @@ class Replica {
   void linear_fp32(const Member& me, const Linear& layer, const Matrix& input, const Matrix& output,
                    int32_t rows) const;
   void activate(const Member& me, const Matrix& data, int32_t rows, int32_t columns, bool is_fp32,
-                model::Activation activation) const;
-  void add_norm(const Member& me, const Matrix& input, const Norm& norm, int32_t rows) const;
-  void pool(const Member& me, int32_t sequences, model::Pooling pooling,
+                model::Activation activation, bool is_gated = false) const;
+  void activate_inner(const Member& me, const Matrix& inner, int32_t rows) const;
+  void add_norm(const Member& me, const Matrix& input, const Norm& norm, int32_t rows,
+                bool is_first_sum = false) const;
+  void norm_fp32(const Member& me, const Matrix& data, const Norm& norm, int32_t rows) const;
+  void pool(const Member& me, int32_t depth, int32_t sequences, model::Pooling pooling,
             const Matrix& output) const;
+  bool keeps_sums() const { return weights_->spec.norm_placement == model::NormPlacement::pre; }
   void observe(const Member& me, int32_t layer, const char* part, const Matrix& input, int32_t rows,
                int32_t columns) const;
 
@@ -153,16 +159,19 @@ class Replica {
   int32_t block_sequences_ = 0;
   int32_t capacity_ = 0;  // tokens: a block, or one sequence longer than that
 
-  AlignedBuffer memory_;  // all of the following lie in it
-  Matrix hidden_;         // tokens x hidden: the residual stream
-  Matrix branch_;         // tokens x hidden: attention context, feed-forward output
-  Matrix wide_;  // tokens x max(3 section, intermediate): Q K V, or the inner feed-forward layer
-  Matrix quantized_;              // tokens x the widest K, u8: the input of an int8 layer
-  float* scales_ = nullptr;       // tokens: theirs
-  Matrix pooled_mean_;            // sequences x hidden, fp32
-  Matrix pooled_cls_;             // sequences x hidden, fp32
-  Matrix dense_;                  // sequences x hidden, fp32: a head's dense layer
-  Matrix logits_;                 // sequences x the widest head, fp32
+  AlignedBuffer memory_;     // all of the following lie in it
+  Matrix embedded_;          // tokens x embedding width, where that is projected
+  Matrix hidden_;            // tokens x hidden: what layers read, normalised
+  Matrix sums_;              // tokens x hidden, fp32: the residual stream, unless that is hidden_
+  Matrix branch_;            // tokens x hidden: attention context, feed-forward output
+  Matrix wide_;              // tokens x the wider of 3 sections (Q K V) and ffn_up's outputs
+  Matrix quantized_;         // tokens x the widest K, u8: the input of an int8 layer
+  float* scales_ = nullptr;  // tokens: theirs
+  Matrix pooled_mean_;       // sequences x hidden, fp32
+  Matrix pooled_cls_;        // sequences x hidden, fp32
+  Matrix dense_;             // sequences x hidden, fp32: a head's dense layer
+  float* zeros_ = nullptr;   // hidden
+  Matrix logits_;            // sequences x the widest head, fp32
   std::byte* scratch_ = nullptr;  // of attention, one for each member
   int64_t scratch_bytes_ = 0;
   int32_t* positions_ = nullptr;

@@ -91,8 +91,8 @@ void Replica::pool_all(const Member& me, int32_t depth, std::span<const TaskOutp
   };
   me.wait();
   const int32_t sequences = packed_.sequences;
-  if (is_wanted(Pooling::mean)) pool(me, sequences, Pooling::mean, pooled_mean_);
-  if (is_wanted(Pooling::cls)) pool(me, sequences, Pooling::cls, pooled_cls_);
+  if (is_wanted(Pooling::mean)) pool(me, depth, sequences, Pooling::mean, pooled_mean_);
+  if (is_wanted(Pooling::cls)) pool(me, depth, sequences, Pooling::cls, pooled_cls_);
 }
 
 /// Behind the last layer: every answer that is still open.
@@ -119,6 +119,7 @@ void Replica::run_head(const Member& me, const Head& head, const Matrix& pooled,
     linear_fp32(me, head.dense->linear, pooled, dense_, rows);
     me.wait();
     activate(me, dense_, rows, weights_->spec.hidden, true, head.dense->activation);
+    if (head.dense->norm) norm_fp32(me, dense_, *head.dense->norm, rows);
     input = dense_;
   }
   linear_fp32(me, head.output, input, logits_, rows);
@@ -185,18 +186,23 @@ void Replica::close_up(const Member& me, std::span<const TaskOutput> outputs) {
   }
   me.wait();
   if (packed_.sequences == before) return;
-  const Range lines = me.share(static_cast<int32_t>(hidden_.stride / kLineBytes));
+  move_rows(me, hidden_);
+  if (keeps_sums()) move_rows(me, sums_);
+  me.wait();
+}
+
+void Replica::move_rows(const Member& me, const Matrix& matrix) const {
+  const Range lines = me.share(static_cast<int32_t>(matrix.stride / kLineBytes));
   const auto bytes = static_cast<size_t>(lines.count() * kLineBytes);
   for (int32_t s = 0; s < packed_.sequences; ++s) {
     const int32_t to = packed_.offsets[s];
     const int32_t count = packed_.offsets[s + 1] - to;
     if (moved_from_[s] == to) continue;
     for (int32_t i = 0; i < count; ++i) {
-      std::memcpy(hidden_.row(to + i) + lines.first * kLineBytes,
-                  hidden_.row(moved_from_[s] + i) + lines.first * kLineBytes, bytes);
+      std::memcpy(matrix.row(to + i) + lines.first * kLineBytes,
+                  matrix.row(moved_from_[s] + i) + lines.first * kLineBytes, bytes);
     }
   }
-  me.wait();
 }
 
 }  // namespace tilewise::runtime

@@ -1,57 +1,16 @@
 // A replica of several cores: the same bits as one core alone gives. The machine may have fewer
 // cores than the team has members.
 #include <cstring>
-#include <random>
 
 #include <gtest/gtest.h>
 
 #include "base/aligned_buffer.h"
-#include "runtime/replica_fixture.h"
+#include "runtime/replica_expectations.h"
 
 namespace tilewise::runtime {
 namespace {
 
 class TeamOfEverySet : public EverySet {};
-
-/// Mixes of lengths, from one token to more than a block holds.
-std::vector<Sequences> random_batches() {
-  std::mt19937 random(21);
-  std::vector<Sequences> batches;
-  batches.emplace_back(std::vector<int>{1}, 1);
-  batches.emplace_back(std::vector<int>{8}, 2);
-  batches.emplace_back(std::vector<int>{128}, 3);
-  batches.emplace_back(std::vector<int>{512}, 4);
-  for (int round = 0; round < 4; ++round) {
-    std::vector<int> lengths;
-    for (uint32_t n = 2 + random() % 30; n > 0; --n) {
-      const uint32_t longest = round == 0 ? 16 : round == 1 ? 128 : 60;
-      lengths.push_back(1 + static_cast<int>(random() % longest));
-    }
-    batches.emplace_back(lengths, 100 + round);
-  }
-  return batches;
-}
-
-void expect_same_bits(const KernelChoice& kernels, const model::EncoderSpec& spec) {
-  const RandomModel random = RandomModel::make(spec, 31);
-  const Opened opened(random, kernels);
-  ASSERT_TRUE(opened.weights);
-  Replica alone = replica_of(opened, kernels);
-  const std::vector<Sequences> batches = random_batches();
-  std::vector<Outputs> expected;
-  for (const Sequences& batch : batches) expected.push_back(run(alone, batch.batch(), spec));
-  for (const int32_t cores : {2, 3, 5}) {
-    Replica team = replica_of(opened, kernels, cores);
-    for (size_t i = 0; i < batches.size(); ++i) {
-      const Outputs outputs = run(team, batches[i].batch(), spec);
-      for (int t = 0; t < kTasks; ++t) {
-        ASSERT_EQ(0, std::memcmp(outputs[t].data(), expected[i][t].data(),
-                                 outputs[t].size() * sizeof(float)))
-            << cores << " cores, batch " << i << ", task " << t;
-      }
-    }
-  }
-}
 
 TEST_P(TeamOfEverySet, GivesTheBitsOfOneCore) { expect_same_bits(GetParam(), spec_of(64, 2, 128)); }
 

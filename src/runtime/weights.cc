@@ -122,6 +122,62 @@ class Binder {
   Status status_;
 };
 
+Rotary bind_rotary(Binder& binder, const model::EncoderSpec& spec, const std::string& name) {
+  const int64_t half = spec.head_dim() / 2;
+  return {binder.table(name + ".cosines", spec.max_positions, half),
+          binder.table(name + ".sines", spec.max_positions, half)};
+}
+
+/// How the tokens of each layer see each other: where, and how far.
+void bind_positions(Binder& binder, Weights& weights) {
+  const auto& spec = weights.spec;
+  Rotary global, local;
+  if (spec.positions == model::Positions::rotary) {
+    global = bind_rotary(binder, spec, "rotary.global");
+    if (spec.window > 0) local = bind_rotary(binder, spec, "rotary.local");
+  }
+  for (int i = 0; i < spec.layers; ++i) {
+    weights.layers[i].rotary = spec.is_local(i) ? local : global;
+    weights.layers[i].window = spec.is_local(i) ? spec.window : 0;
+  }
+}
+
+void bind_embeddings(Binder& binder, Weights& weights) {
+  const auto& spec = weights.spec;
+  const int64_t width = spec.embedding_width();
+  weights.word_embeddings =
+      binder.table("embeddings.word", weights.activations, spec.vocab_size, width);
+  if (spec.positions == model::Positions::learned) {
+    weights.position_embeddings = binder.table("embeddings.position", spec.max_positions, width);
+  }
+  if (spec.token_types > 0) {
+    weights.type_embeddings = binder.table("embeddings.type", spec.token_types, width);
+  }
+  weights.embedding_norm = binder.norm("embeddings.norm", width);
+  if (spec.embedding_size > 0) {
+    weights.embedding_projection =
+        binder.linear("embeddings.projection", spec.hidden, width, width, weights.activations);
+  }
+  if (spec.relative_buckets > 0) {
+    const int64_t span = artifact::relative_span(spec);
+    const float* table = binder.table("attention.relative_bias", spec.heads, 2 * span);
+    weights.relative_bias = table == nullptr ? nullptr : table + span;
+    weights.relative_bias_stride = 2 * span;
+  }
+}
+
+/// The norms that follow the two residual sums of a layer. Where norms stand before attention and
+/// feed-forward, those of what comes next follow.
+void bind_norms(Binder& binder, const model::EncoderSpec& spec, int index, Layer& layer) {
+  const bool is_post = spec.norm_placement == model::NormPlacement::post;
+  const std::string attention = artifact::layer_tensor(index, "attention_norm");
+  const std::string ffn = artifact::layer_tensor(index, "ffn_norm");
+  const std::string next =
+      index + 1 < spec.layers ? artifact::layer_tensor(index + 1, "attention_norm") : "final_norm";
+  layer.after_attention = binder.norm(is_post ? attention : ffn, spec.hidden);
+  layer.after_ffn = binder.norm(is_post ? ffn : next, spec.hidden);
+}
+
 Layer bind_layer(Binder& binder, const Weights& weights, int index) {
   const auto& spec = weights.spec;
   const int64_t hidden = spec.hidden;
@@ -130,11 +186,10 @@ Layer bind_layer(Binder& binder, const Weights& weights, int index) {
   Layer layer;
   layer.qkv = binder.encoder_linear(name("qkv"), 3 * section, hidden, hidden);
   layer.attention_output = binder.encoder_linear(name("attention_output"), hidden, section, hidden);
-  layer.attention_norm = binder.norm(name("attention_norm"), hidden);
-  layer.ffn_up = binder.encoder_linear(name("ffn_up"), spec.intermediate, hidden, hidden);
+  layer.ffn_up = binder.encoder_linear(name("ffn_up"), spec.ffn_up_outputs(), hidden, hidden);
   layer.ffn_down =
       binder.encoder_linear(name("ffn_down"), hidden, spec.intermediate, spec.intermediate);
-  layer.ffn_norm = binder.norm(name("ffn_norm"), hidden);
+  bind_norms(binder, spec, index, layer);
   return layer;
 }
 
@@ -145,6 +200,9 @@ std::optional<Head> bind_head(Binder& binder, const artifact::TaskEntry& entry, 
     head.dense = Head::Dense{binder.linear(artifact::head_tensor(entry.task.name, "dense"), hidden,
                                            hidden, hidden, Precision::fp32),
                              entry.dense_activation};
+    if (entry.dense_norm) {
+      head.dense->norm = binder.norm(artifact::head_tensor(entry.task.name, "dense.norm"), hidden);
+    }
   }
   head.outputs = entry.task.outputs();
   head.output = binder.linear(artifact::head_tensor(entry.task.name, "output"), head.outputs,
@@ -176,15 +234,9 @@ Result<Weights> bind(const Artifact& artifact, TensorSource& source) {
 
   Binder binder(artifact, source);
   const model::EncoderSpec& spec = weights.spec;
-  weights.word_embeddings =
-      binder.table("embeddings.word", weights.activations, spec.vocab_size, spec.hidden);
-  weights.position_embeddings =
-      binder.table("embeddings.position", spec.max_positions, spec.hidden);
-  if (spec.token_types > 0) {
-    weights.type_embeddings = binder.table("embeddings.type", spec.token_types, spec.hidden);
-  }
-  weights.embedding_norm = binder.norm("embeddings.norm", spec.hidden);
+  bind_embeddings(binder, weights);
   for (int i = 0; i < spec.layers; ++i) weights.layers.push_back(bind_layer(binder, weights, i));
+  bind_positions(binder, weights);
   for (const auto& entry : metadata.tasks) {
     weights.heads.push_back(bind_head(binder, entry, spec.hidden));
   }

@@ -47,19 +47,29 @@ struct Norm {
   const float* bias = nullptr;
 };
 
+/// The cosines and sines of rotary positions, a row of head_dim / 2 for each position; null: there
+/// are none.
+struct Rotary {
+  const float* cosines = nullptr;
+  const float* sines = nullptr;
+};
+
 struct Layer {
   Linear qkv;
+  Rotary rotary;
+  int32_t window = 0;  ///< of local attention; 0: global
   Linear attention_output;
-  Norm attention_norm;
+  Norm after_attention;  ///< behind the first residual sum, whichever norm of the model that is
   Linear ffn_up;
   Linear ffn_down;
-  Norm ffn_norm;
+  Norm after_ffn;  ///< behind the second
 };
 
 struct Head {
   struct Dense {
     Linear linear;
     model::Activation activation = model::Activation::tanh;
+    std::optional<Norm> norm = {};
   };
   struct Exit {
     model::Exit rule;
@@ -89,9 +99,12 @@ struct Weights {
   model::Precision activations = model::Precision::fp32;  ///< between operations: fp32 or bf16
   int32_t section = 0;  ///< columns of each of Q, K, V: heads * head_dim rounded up to 32
   const void* word_embeddings = nullptr;
-  const float* position_embeddings = nullptr;
-  const float* type_embeddings = nullptr;  ///< null where the family has none
+  const float* position_embeddings = nullptr;  ///< null where positions are rotary
+  const float* type_embeddings = nullptr;      ///< null where the family has none
   Norm embedding_norm;
+  std::optional<Linear> embedding_projection;
+  const float* relative_bias = nullptr;  ///< of distance 0 in the first head; null: there is none
+  int64_t relative_bias_stride = 0;      ///< floats between heads
   std::vector<Layer> layers;
   std::vector<std::optional<Head>> heads;  ///< one a task, nullopt for an embedding
 
