@@ -76,10 +76,12 @@ def test_a_classifier_keeps_its_signature_and_its_logits(classifier, tokenizer, 
     assert [answer.label for answer in compiled.predict("classification", TEXTS)] == labels
 
 
-def test_every_architecture_of_the_config(tokenizer):
-    model = transformers.DistilBertForSequenceClassification.from_pretrained(CHECKPOINTS / "distilbert_classifier").eval()
-    batch = tokenizer(TEXTS, padding=True, return_tensors="pt", return_token_type_ids=False)
-    forward = tilewise.compile(model, tokenizer=tokenizer, precision="fp32", **ONE_CORE).as_torch("classification")
+@pytest.mark.parametrize("folder", ["distilbert_classifier", "roberta_classifier"])
+def test_every_family(folder):
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(CHECKPOINTS / folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(CHECKPOINTS / folder)
+    batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    forward = tilewise.compile(model, tokenizer=tokenizer, precision="fp32", **ONE_CORE).as_torch()
     torch.testing.assert_close(forward(**batch).logits, in_evaluation(model, batch).logits, **FP32)
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+import numpy
 import pyarrow as pa
 import pytest
 
@@ -102,9 +103,13 @@ def test_strings_are_not_copied(model):
 def test_a_thousand_calls_keep_nothing(model):
     table = pa.table({"left_title": TEXTS[:64], "right_title": [None, *TEXTS[:63]]})
     texts = TEXTS[:64]
+    ids = numpy.full((64, 20), 7)
     allocated = pa.total_allocated_bytes()
 
     def ask():
+        model.run("vector", ids, attention_mask=ids > 0)
+        with pytest.raises(ValueError):
+            model.run("vector", ids, attention_mask=ids)
         model.predict_arrow("duplicate", table, logits=True)
         model.predict("vector", texts)
         model.predict("intent", ["x", None], top=0, errors="null")

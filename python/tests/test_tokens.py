@@ -1,6 +1,8 @@
 """Token ids instead of text, as arrays of NumPy: against PyTorch's outputs of golden.json and against text."""
 
 import json
+import subprocess
+import sys
 import threading
 
 import numpy
@@ -130,6 +132,20 @@ def test_wrong_calls_say_what_is_wrong(model, arguments, error, message):
 def test_longer_than_the_task_takes_runs_as_it_is(model):
     assert model.tasks["intent"].max_tokens < MAX_POSITIONS
     assert model.run("intent", numpy.full((1, MAX_POSITIONS), 7)).shape == (1, 5)
+
+
+def test_a_temporary_artifact_and_no_pytorch_for_a_folder():
+    """In a process of its own: these tests import more than tilewise does."""
+    program = f"""
+import os, sys, tilewise
+with tilewise.compile({str(CHECKPOINTS / "bert")!r}, replicas=1, pin=False) as model:
+    path = model.path
+    assert os.path.isfile(path) and model.predict("embedding", "refund").embedding
+del model
+assert not os.path.exists(os.path.dirname(path))
+print(sorted({{"torch", "transformers", "safetensors", "numpy"}} & sys.modules.keys()))
+"""
+    assert subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True).stdout == "[]\n"
 
 
 def test_a_closed_model_says_so(model_path):

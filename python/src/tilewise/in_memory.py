@@ -275,7 +275,8 @@ def _config_kept(model: Any) -> Iterator[None]:
         yield
     finally:
         for config, attributes in zip(configs, before):
-            vars(config).clear()
+            for added in vars(config).keys() - attributes.keys():
+                delattr(config, added)
             vars(config).update(attributes)
 
 
