@@ -135,6 +135,11 @@ Result<Simulation> Simulation::create(Draft& draft) {
     simulation.bound_.push_back(*linears[i]);
     simulation.linears_.push_back(std::move(simulated));
   }
+  if (auto& projection = simulation.weights_.embedding_projection) {
+    simulation.projection_ = std::make_unique<SimulatedLinear>();
+    simulation.projection_->panels = projection->weights;
+    projection->weights = simulation.projection_.get();
+  }
   return simulation;
 }
 

@@ -65,7 +65,8 @@ class Simulation {
   runtime::Weights weights_;
   kernels::KernelSet kernels_;
   std::vector<std::unique_ptr<SimulatedLinear>> linears_;
-  std::vector<runtime::Linear> bound_;  ///< each linear layer's sizes and bias
+  std::unique_ptr<SimulatedLinear> projection_;  ///< of the embeddings: never int8
+  std::vector<runtime::Linear> bound_;           ///< each linear layer's sizes and bias
 };
 
 }  // namespace tilewise::compile
