@@ -3,9 +3,9 @@
 
     python tests/text/byte_bpe_random_torch.py build/release/tilewise [SEED [ROUNDS [TEXTS]]]
 
-Each round trains another vocabulary on texts of its own and changes what its file says: form C, a blank before the text, bytes
-without a token, tokens that no merge makes, merges in another order, both spellings of merges, and added tokens with random
-flags. Pairs are framed and cut too. Exits with 1 at any difference.
+Each round trains another vocabulary on texts of its own and changes what its file says: form C, a blank before the
+text, bytes without a token, tokens that no merge makes, merges in another order, both spellings of merges, and added
+tokens with random flags. Pairs are framed and cut too. Exits with 1 at any difference.
 """
 import json
 import pathlib
@@ -21,9 +21,13 @@ SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 # No two of these are the same in form C: `tokenizers` takes any of them then, another one each time.
 ADDED = ["   ", "  ", "\t", "\n\n", "Foo", "the", "e\u0301", "'s", " x", "\u4e2d\u56fd", "\u0301", "|a|", "\uac00"]
 # What the expression, form C and long words depend on.
-PIECES = ["'s", "'re", "'ll", "'", "''", "  ", "   ", "\n", "\r\n", "\t", "\u00a0", "\u3000", "\u2028", " ", " ", "12", "\u00b2", "\u2167", "the", "The", " the",
-          "e\u0301", "\u00e9", "\u0323", "\u0301\u0323", "\u212b", "\u0344", "\uac00\u11a8", "\u1100\u1161", "\u11a8", "!", "...", "a" * 60, "ab" * 40, "<mask>", "\U0001f600",
-          "\u0915\u093c", "\u0958", "\u1e0a\u0323", "\u01d5", "u\u0308\u0304", "\U00011935\U00011930", "\U00011131\U00011127", *ADDED]
+PIECES = [
+    "'s", "'re", "'ll", "'", "''", "  ", "   ", "\n", "\r\n", "\t", "\u00a0", "\u3000", "\u2028", " ", " ", "12",
+    "\u00b2", "\u2167", "the", "The", " the", "e\u0301", "\u00e9", "\u0323", "\u0301\u0323", "\u212b", "\u0344",
+    "\uac00\u11a8", "\u1100\u1161", "\u11a8", "!", "...", "a" * 60, "ab" * 40, "<mask>", "\U0001f600",
+    "\u0915\u093c", "\u0958", "\u1e0a\u0323", "\u01d5", "u\u0308\u0304", "\U00011935\U00011930",
+    "\U00011131\U00011127", *ADDED,
+]
 
 
 def text_of_pieces():
@@ -41,8 +45,8 @@ def train():
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=random_flag())
     tokenizer.normalizer = normalizers.NFC() if random_flag() else None
-    trainer = trainers.BpeTrainer(vocab_size=random.choice([300, 600, 2000]), min_frequency=1, special_tokens=SPECIAL, initial_alphabet=alphabet,
-                                  limit_alphabet=len(alphabet), show_progress=False)
+    trainer = trainers.BpeTrainer(vocab_size=random.choice([300, 600, 2000]), min_frequency=1, special_tokens=SPECIAL,
+                                  initial_alphabet=alphabet, limit_alphabet=len(alphabet), show_progress=False)
     tokenizer.train_from_iterator([any_text() for _ in range(300)], trainer)
     return json.loads(tokenizer.to_str())
 
@@ -71,12 +75,14 @@ def add_tokens(document):
 def random_processor(vocabulary):
     ids = {token: vocabulary[token] for token in ("<s>", "</s>")}
     if random_flag():
-        return {"type": "RobertaProcessing", "sep": ["</s>", ids["</s>"]], "cls": ["<s>", ids["<s>"]], "trim_offsets": True, "add_prefix_space": False}
+        return {"type": "RobertaProcessing", "sep": ["</s>", ids["</s>"]], "cls": ["<s>", ids["<s>"]],
+                "trim_offsets": True, "add_prefix_space": False}
     kind = random.choice([0, 1])
     special = lambda token, side: {"SpecialToken": {"id": token, "type_id": side}}
     single = [special("<s>", 0), {"Sequence": {"id": "A", "type_id": 0}}, special("</s>", 0)]
     second = [{"Sequence": {"id": "B", "type_id": kind}}, special("</s>", kind)]
-    return {"type": "TemplateProcessing", "single": single, "pair": single + [special("</s>", 0)] * random.choice([0, 1]) + second,
+    pair = single + [special("</s>", 0)] * random.choice([0, 1]) + second
+    return {"type": "TemplateProcessing", "single": single, "pair": pair,
             "special_tokens": {token: {"id": token, "ids": [i], "tokens": [token]} for token, i in ids.items()}}
 
 
