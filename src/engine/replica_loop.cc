@@ -137,12 +137,25 @@ void ReplicaLoop::gather(const runtime::Pass& pass, const LoadedModel& model) {
   size_t floats = 0;
   for (const int32_t task : tasks_) floats += pass.works.size() * model.output_width(task);
   if (values_.size() < floats) values_.resize(floats);
+  mark_wanted(pass);
   outputs_.clear();
   std::span<float> rest = values_;
+  std::span<const uint8_t> wanted = wanted_;
   for (const int32_t task : tasks_) {
     const size_t count = pass.works.size() * model.output_width(task);
-    outputs_.push_back({task, rest.first(count)});
+    outputs_.push_back({task, rest.first(count), wanted.first(pass.works.size())});
     rest = rest.subspan(count);
+    wanted = wanted.subspan(pass.works.size());
+  }
+}
+
+void ReplicaLoop::mark_wanted(const runtime::Pass& pass) {
+  const size_t sequences = pass.works.size();
+  wanted_.assign(tasks_.size() * sequences, 0);
+  for (size_t w = 0; w < sequences; ++w) {
+    for (const int32_t task : request_of(*pass.works[w]->job).tasks) {
+      wanted_[static_cast<size_t>(slot_of(task)) * sequences + w] = 1;
+    }
   }
 }
 

@@ -60,6 +60,7 @@ class ReplicaLoop {
  private:
   void run(runtime::Pass& pass);
   void gather(const runtime::Pass& pass, const LoadedModel& model);
+  void mark_wanted(const runtime::Pass& pass);
   void scatter(const runtime::Pass& pass, const ServedModel::State::Lane& lane);
   void hand_back(runtime::Pass& pass);
   int32_t slot_of(int32_t task) const;
@@ -74,7 +75,8 @@ class ReplicaLoop {
   std::vector<int32_t> ids_;
   std::vector<int32_t> types_;
   std::vector<int32_t> offsets_;
-  std::vector<int32_t> tasks_;  // those that any of its requests asked for
+  std::vector<int32_t> tasks_;   // those that any of its requests asked for
+  std::vector<uint8_t> wanted_;  // task by task, by which sequence
   std::vector<float> values_;
   std::vector<runtime::TaskOutput> outputs_;  // one a task
 };

@@ -25,6 +25,9 @@ namespace tilewise::runtime {
 struct TaskOutput {
   int32_t task = 0;  ///< index into Metadata::tasks
   std::span<float> values;
+  /// One a sequence: whether it asks for this task; empty: all do. A sequence does not wait for the
+  /// exits of a task that it does not ask for, whose values are then nothing.
+  std::span<const uint8_t> wanted = {};
 };
 
 /// The seconds a pass spent in each stage; filled only by a profiled pass.

@@ -16,6 +16,9 @@ constexpr int32_t kGrain = 4;
 
 constexpr int64_t kLineBytes = 64;
 
+/// In the place of a depth: nobody waits for this answer.
+constexpr float kNotWanted = -1;
+
 }  // namespace
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -26,14 +29,17 @@ void Replica::clear_depths(std::span<const TaskOutput> outputs, int32_t sequence
     const auto& head = weights_->heads[output.task];
     if (!head || head->exits.empty()) continue;
     const auto width = static_cast<size_t>(head->width());
-    for (int32_t s = 0; s < sequences; ++s) output.values[(s + 1) * width - 1] = 0;
+    for (int32_t s = 0; s < sequences; ++s) {
+      const bool is_wanted = output.wanted.empty() || output.wanted[s] != 0;
+      output.values[(s + 1) * width - 1] = is_wanted ? 0 : kNotWanted;
+    }
   }
 }
 
 bool Replica::has_answer(const TaskOutput& output, int32_t number) const {
   const auto& head = weights_->heads[output.task];
   if (!head || head->exits.empty()) return false;
-  return output.values[(number + 1) * static_cast<size_t>(head->width()) - 1] > 0;
+  return output.values[(number + 1) * static_cast<size_t>(head->width()) - 1] != 0;
 }
 
 const Head::Exit* Replica::exit_of(const TaskOutput& output, int32_t depth) const {

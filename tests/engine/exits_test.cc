@@ -256,6 +256,37 @@ TEST_F(ExitsTest, PassesReportTheLayersOfTheirTokens) {
   EXPECT_GT(tokens[1], 0);
 }
 
+TEST_F(ExitsTest, RequestsForOtherTasksKeepNobodyInThePass) {
+  Gate gate;
+  const auto service = start({.observer = &gate});
+  const auto model = load(*service, exits_path());
+  gate.close();
+  Call held(model, "intent", {text("refund")});
+  held.run(*service);
+  gate.wait_for_passes(1);
+  Call intents(model, "intent", random_texts(8, 78)), duplicates(model, "duplicate", pairs(8));
+  for (Call* call : {&intents, &duplicates}) call->submit(*service);
+  gate.open();
+  int64_t expected = 0, tokens = 0;
+  for (Call* call : {&intents, &duplicates}) {
+    call->wait();
+    const auto& offsets = call->request.own.packed.offsets;
+    for (size_t i = 0; i < 8; ++i) {
+      const int64_t length = offsets[i + 1] - offsets[i];
+      tokens += length;
+      expected += length * static_cast<int64_t>(call->request.values(i, 0).back());
+    }
+  }
+  ASSERT_LT(expected, 2 * tokens);
+  int64_t found = 0;
+  for (size_t passes = 1; tokens > 0; ++passes) {  // one pass, if all of them fit
+    gate.wait_for_passes(passes + 1);
+    found += gate.passes()[passes].token_layers;
+    tokens -= gate.passes()[passes].tokens;
+  }
+  EXPECT_EQ(found, expected);
+}
+
 TEST_F(ExitsTest, LeavingEarlyAllocatesNothing) {
   if (!runtime::allocations()) GTEST_SKIP() << "allocations cannot be counted in this build";
   const auto model = LoadedModel::open(exits_path(), {}).value();
