@@ -168,7 +168,7 @@ def test_refitted_exits_agree_with_the_full_depth_more_and_leave_it_as_it_is(wri
     task, rows = run.recipe.tasks[0], run.data["intent"].train
     model = merged(run.model)
     before = predict(model, task, rows)
-    refit_exits(model, task, rows, "fp32")
+    refit_exits(model, task, rows, "fp32", 1)
     after = predict(model, task, rows)
     assert torch.equal(before[-1], after[-1])
     taught = before[-1].softmax(1)

@@ -14,7 +14,7 @@ def finish(run, folder):
     fitted, metrics = {}, {}
     for task in run.recipe.tasks:
         if task.exits and task.refit_exits:
-            refit_exits(model, task, run.data[task.name].train, run.recipe.schedule.precision)
+            refit_exits(model, task, run.data[task.name].train, run.recipe.schedule.precision, run.recipe.schedule.seed)
         splits = {split: predict_files(model, task, run.data[task.name], split) for split in ("valid", "test")}
         valid = splits["valid"].values()
         fitted[task.name] = fit(task, layers, [v for v in valid if v[1] is not None], [answers for answers, target in valid if target is None])
