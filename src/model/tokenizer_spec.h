@@ -44,7 +44,8 @@ struct Replacement {
 /// What two or more blanks in a row become.
 enum class Blanks { kept, one_blank, one_metaspace };
 
-/// Which words get a "▁" before them, unless they begin with one (Hugging Face `Metaspace`).
+/// Which words get a "▁" before them, unless they begin with one (Hugging Face `Metaspace`);
+/// `first` only where neither split_whitespace nor strip_left is set.
 enum class Prepend { always, first, never };
 
 /// What only a Unigram has.

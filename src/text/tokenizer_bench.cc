@@ -10,6 +10,7 @@
 #include <iostream>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -26,6 +27,17 @@ using namespace tilewise;
 /// Packed into one batch of this many, like the runtime does.
 constexpr size_t kBatch = 64;
 
+/// Of the plain texts that read_inputs() makes.
+int64_t bytes_of(const model::Input& input) {
+  const auto size = [](const model::Content& content) {
+    return static_cast<int64_t>(std::get<std::string>(content).size());
+  };
+  if (const auto* pair = std::get_if<model::PairInput>(&input)) {
+    return size(pair->left) + size(pair->right);
+  }
+  return size(std::get<model::TextInput>(input).text);
+}
+
 void encode_all(benchmark::State& state, const text::Tokenizer& tokenizer, const model::Task& task,
                 const std::vector<model::Input>& inputs) {
   text::InputEncoder encoder(tokenizer);
@@ -39,6 +51,9 @@ void encode_all(benchmark::State& state, const text::Tokenizer& tokenizer, const
     }
     benchmark::DoNotOptimize(tokens.ids.data());
   }
+  int64_t bytes = 0;
+  for (const model::Input& input : inputs) bytes += bytes_of(input);
+  state.SetBytesProcessed(static_cast<int64_t>(state.iterations()) * bytes);
   const auto texts = static_cast<double>(state.iterations()) * static_cast<double>(inputs.size());
   state.counters["texts/s"] = benchmark::Counter(texts, benchmark::Counter::kIsRate);
   state.counters["s/text"] =

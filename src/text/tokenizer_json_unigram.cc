@@ -123,6 +123,17 @@ Status read_pre_tokenizer(const JsonObject& root, UnigramSpec& spec) {
   return read_metaspace(parts.back(), spec);
 }
 
+/// "First" is what comes from the first character of the file's text, which only the whole text is
+/// sure to begin with: white space before a word may come from it too ("´" is a blank and an
+/// accent).
+Status check_first(const JsonObject& root, const UnigramSpec& spec) {
+  if (spec.prepend != model::Prepend::first || (!spec.split_whitespace && !spec.strip_left))
+    return {};
+  return unknown_part(root.place("pre_tokenizer"),
+                      "prepend_scheme always or never where white space is split at or stripped",
+                      "first");
+}
+
 Status bad_piece(const JsonObject& model, size_t index, simdjson::dom::element found) {
   return invalid_input({.what = "A piece of the vocabulary is none",
                         .where = model.place("vocab") + "[" + std::to_string(index) + "]",
@@ -192,6 +203,7 @@ Status read_unigram(const JsonObject& root, TokenizerSpec& spec, Vocabulary& voc
   spec.model = model::TokenizerModel::unigram;
   TILEWISE_RETURN_IF_ERROR(read_normalizer(root, spec.unigram));
   TILEWISE_RETURN_IF_ERROR(read_pre_tokenizer(root, spec.unigram));
+  TILEWISE_RETURN_IF_ERROR(check_first(root, spec.unigram));
   return read_model(root, spec, vocabulary);
 }
 

@@ -76,14 +76,14 @@ const std::string& Unigram::Encoder::normalized(std::string_view raw) {
   is_begun_ = true;
   normalized_.clear();
   model_.map.normalize(raw, normalized_);
-  const bool is_stripped = strip();
+  strip();
   shorten_blanks();
-  first_ = is_first && !is_stripped ? normalized_.data() : nullptr;
+  first_ = is_first ? normalized_.data() : nullptr;
   return normalized_;
 }
 
-/// White space at the ends. Returns whether there was any at the beginning.
-bool Unigram::Encoder::strip() {
+/// White space at the ends.
+void Unigram::Encoder::strip() {
   const CodePointTable& characters = model_.code_points();
   const char* begin = normalized_.data();
   const char* end = begin + normalized_.size();
@@ -96,15 +96,14 @@ bool Unigram::Encoder::strip() {
     }
     normalized_.resize(static_cast<size_t>(end - begin));
   }
-  if (!model_.settings.has(UnigramSettings::kStripLeft)) return false;
-  while (begin != end) {
-    const auto [code_point, length] = decode(begin);
-    if (!characters.is_whitespace(code_point)) break;
-    begin += length;
+  if (model_.settings.has(UnigramSettings::kStripLeft)) {
+    while (begin != end) {
+      const auto [code_point, length] = decode(begin);
+      if (!characters.is_whitespace(code_point)) break;
+      begin += length;
+    }
+    normalized_.erase(0, static_cast<size_t>(begin - normalized_.data()));
   }
-  const auto stripped = static_cast<size_t>(begin - normalized_.data());
-  normalized_.erase(0, stripped);
-  return stripped != 0;
 }
 
 /// Two and more blanks become one, or one "▁".

@@ -79,7 +79,7 @@ class Unigram::Encoder {
     uint32_t length = 0;  ///< bytes of its last piece; 0: no path leads here
   };
 
-  bool strip();
+  void strip();
   void shorten_blanks();
   bool is_prepended(std::string_view word) const;
   void encode_word(std::string_view word);

@@ -27,7 +27,7 @@ constexpr std::string_view kGood = R"({
     {"type": "Strip", "strip_left": false, "strip_right": true},
     {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"}]},
   "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-    {"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}]},
+    {"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": false}]},
   "post_processor": {"type": "RobertaProcessing", "sep": ["b", 2], "cls": ["▁a", 1], "trim_offsets": true, "add_prefix_space": false},
   "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": true, "vocab": [["<unk>", 0], ["▁a", -1.5], ["b", -3.0]]}
 })";
@@ -59,13 +59,13 @@ TEST(UnigramJson, IsReadInFull) {
   EXPECT_TRUE(spec->unigram.strip_right);
   EXPECT_EQ(spec->unigram.blanks, model::Blanks::one_metaspace);
   EXPECT_TRUE(spec->unigram.split_whitespace);
-  EXPECT_EQ(spec->unigram.prepend, model::Prepend::first);
+  EXPECT_EQ(spec->unigram.prepend, model::Prepend::always);
   EXPECT_FALSE(spec->unigram.split_metaspace);
 }
 
 TEST(UnigramJson, MayBeOfAnOldVersion) {
   const auto prepend_of = [](std::string_view setting) {
-    const auto spec = read(with(R"("prepend_scheme": "first", "split": false)", setting));
+    const auto spec = read(with(R"("prepend_scheme": "always", "split": false)", setting));
     EXPECT_TRUE(spec.ok()) << spec.status().message();
     EXPECT_TRUE(spec->unigram.split_metaspace);
     return spec->unigram.prepend;
@@ -121,9 +121,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "begins with Punctuation"},
         BadFile{"OtherMetaspace", "\"replacement\": \"▁\"", "\"replacement\": \"_\"", kUnsupported,
                 "found \"_\""},
-        BadFile{"OtherScheme", "\"first\"", "\"last\"", kUnsupported, "found last"},
+        BadFile{"OtherScheme", "\"always\"", "\"last\"", kUnsupported, "found last"},
         BadFile{"SchemesThatDiffer", "\"split\": false", "\"add_prefix_space\": false",
-                kUnsupported, "expected never; found first"},
+                kUnsupported, "expected never; found always"},
+        BadFile{"FirstOfSeveralWords", "\"always\"", "\"first\"", kUnsupported, "found first"},
         BadFile{"NoUnknownPiece", "\"unk_id\": 0", "\"unk_id\": null", kUnsupported, "unk_id"},
         BadFile{"UnknownPieceOutside", "\"unk_id\": 0", "\"unk_id\": 3", kInvalid,
                 "below 3; found 3"},

@@ -103,25 +103,18 @@ TEST(Unigram, SpellsUnknownCharactersInBytesWhereAllOfThemHavePieces) {
   EXPECT_THAT(OwnedTokenizer(spec).tokens("a\xC3\xA9"), ElementsAre("a", "<unk>"));
 }
 
-TEST(Unigram, PrependsToTheFirstWordOrToAll) {
-  model::TokenizerSpec spec = spec_of({{"\u2581", -9},
-                                       {"a", -1},
-                                       {"\u2581"
-                                        "a",
-                                        -1}});
-  spec.unigram.split_whitespace = true;
+TEST(Unigram, PrependsToEachTextOrToTheFirst) {
+  model::TokenizerSpec spec = spec_of({{"\u2581", -9}, {"a", -1}, {"\u2581a", -1}});
+  spec.added_tokens = {{.id = 0, .content = "<unk>"}};
   const auto tokens_with = [&](model::Prepend prepend) {
     spec.unigram.prepend = prepend;
-    return OwnedTokenizer(spec).tokens("a a");
+    return OwnedTokenizer(spec).tokens("a<unk>a");
   };
-  EXPECT_THAT(tokens_with(model::Prepend::always), ElementsAre("\u2581"
-                                                               "a",
-                                                               "\u2581"
-                                                               "a"));
-  EXPECT_THAT(tokens_with(model::Prepend::first), ElementsAre("\u2581"
-                                                              "a",
-                                                              "a"));
-  EXPECT_THAT(tokens_with(model::Prepend::never), ElementsAre("a", "a"));
+  EXPECT_THAT(tokens_with(model::Prepend::always), ElementsAre("\u2581a", "<unk>", "\u2581a"));
+  EXPECT_THAT(tokens_with(model::Prepend::first), ElementsAre("\u2581a", "<unk>", "a"));
+  EXPECT_THAT(tokens_with(model::Prepend::never), ElementsAre("a", "<unk>", "a"));
+  spec.unigram.prepend = model::Prepend::first;
+  EXPECT_THAT(OwnedTokenizer(spec).tokens("<unk>a"), ElementsAre("<unk>", "a"));
 }
 
 TEST(Unigram, GoesAcrossBlanksOnlyWhereItDoesNotSplitThere) {

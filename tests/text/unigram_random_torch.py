@@ -47,12 +47,12 @@ def random_map():
     return rules
 
 
-def random_normalizer():
+def random_normalizer(strip_left):
     steps = []
     if sometimes(0.8):
         steps.append({"type": "Precompiled", "precompiled_charsmap": base64.b64encode(precompiled_map(random_map())).decode()})
     if sometimes(0.4):
-        steps.append({"type": "Strip", "strip_left": sometimes(), "strip_right": sometimes()})
+        steps.append({"type": "Strip", "strip_left": strip_left, "strip_right": sometimes()})
     if sometimes():
         steps.append({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": random.choice([" ", "\u2581"])})
     if not steps:
@@ -66,7 +66,9 @@ def random_pre_tokenizer():
         metaspace.update(add_prefix_space=True)
     else:
         metaspace.update(prepend_scheme=random.choice(["always", "first", "never"]), split=sometimes(0.7))
-    return {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]} if sometimes() else metaspace
+    if metaspace.get("prepend_scheme") == "first" or sometimes():
+        return metaspace
+    return {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]}
 
 
 def random_model():
@@ -97,8 +99,10 @@ def random_document():
     single = [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, end]
     template = {"type": "TemplateProcessing", "single": single, "pair": [*single, end, {"Sequence": {"id": "B", "type_id": 0}}, end],
                 "special_tokens": {t: {"id": t, "ids": [ids[t]], "tokens": [t]} for t in ("<s>", "</s>")}}
-    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": random_normalizer(),
-            "pre_tokenizer": random_pre_tokenizer(), "post_processor": template, "decoder": None, "model": model}
+    pre_tokenizer = random_pre_tokenizer()
+    strip_left = pre_tokenizer.get("prepend_scheme") != "first" and sometimes()  # tilewise refuses both together
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": random_normalizer(strip_left),
+            "pre_tokenizer": pre_tokenizer, "post_processor": template, "decoder": None, "model": model}
 
 
 def random_text(vocab):
