@@ -142,6 +142,7 @@ struct AnswerColumns {
   std::vector<int32_t> ranked_labels;
   std::vector<float> ranked_scores;
 
+  std::vector<float> depths;          ///< layers that the answer took, where the task has exits
   std::vector<uint8_t> truncated;     ///< 1: the text was longer than the task takes and was cut
   std::vector<uint8_t> out_of_scope;  ///< multiclass; 1: none of the labels
 

@@ -42,6 +42,7 @@ struct TaskInfo {
   std::vector<std::string> labels;
   int32_t max_tokens = 0;
   int32_t outputs = 0;  ///< floats of one answer: the logits, or the length of an embedding
+  int32_t exits = 0;    ///< inner layers behind which an answer that is certain ends the pass
 };
 
 struct LabelScore {
@@ -60,6 +61,8 @@ struct Prediction {
   std::vector<float> embedding;    ///< embedding
   std::vector<float> logits;       ///< raw output of the head
   bool truncated = false;          ///< the text was longer than the task takes and was cut
+  /// Layers that the answer took, where the task has exits (with both orders: their mean); else 0.
+  float depth = 0;
 };
 
 struct OpenOptions {
@@ -78,6 +81,7 @@ struct PredictOptions {
   bool both_orders = false;  ///< score: the logits are the mean of (left, right) and (right, left)
   /// Binary and multilabel: on the logit, instead of the task's own.
   std::optional<float> threshold = {};
+  bool full_depth = false;  ///< all layers: the task's exits are not used
 };
 
 /// Token sequences end to end, without padding, as the model's tokenizer made them: special tokens

@@ -67,6 +67,7 @@ void add_answers(nb::module_& module) {
   add_column<&AnswerColumns::ranked_ends>(answers, "ranked_ends");
   add_column<&AnswerColumns::ranked_labels>(answers, "ranked_labels");
   add_column<&AnswerColumns::ranked_scores>(answers, "ranked_scores");
+  add_column<&AnswerColumns::depths>(answers, "depths");
   add_column<&AnswerColumns::truncated>(answers, "truncated");
   add_column<&AnswerColumns::out_of_scope>(answers, "out_of_scope");
 }
@@ -82,7 +83,7 @@ nb::list tasks_of(const OpenModel& self) {
   nb::list tasks;
   for (const TaskInfo& task : self.model().tasks()) {
     tasks.append(nb::make_tuple(task.name, task.kind, task.input, task.labels, task.max_tokens,
-                                task.outputs));
+                                task.outputs, task.exits));
   }
   return tasks;
 }
@@ -102,11 +103,12 @@ void add_model(nb::module_& module) {
           "answer",
           [](const OpenModel& self, const std::string& task, const Column& left,
              const Column* right, int32_t top, bool both_orders, std::optional<float> threshold,
-             bool logits) {
-            return self.answer({task, top, both_orders, threshold, logits}, left, right);
+             bool logits, bool full_depth) {
+            return self.answer({task, top, both_orders, threshold, logits, full_depth}, left,
+                               right);
           },
           "task"_a, "left"_a, "right"_a.none(), nb::kw_only(), "top"_a, "both_orders"_a,
-          "threshold"_a.none(), "logits"_a)
+          "threshold"_a.none(), "logits"_a, "full_depth"_a)
       .def(
           "run",
           [](const OpenModel& self, const std::string& task, const TokenArray& ids,

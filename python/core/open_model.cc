@@ -50,7 +50,7 @@ AnswerColumns OpenModel::answer(const Question& question, const Column& left,
                                 const Column* right) const {
   check_process();
   ColumnOptions options;
-  options.predict = {question.top, question.both_orders, question.threshold};
+  options.predict = {question.top, question.both_orders, question.threshold, question.full_depth};
   options.logits = question.logits;
   options.stop = signal_wants_end;
   return while_others_run([&] {

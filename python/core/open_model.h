@@ -22,6 +22,7 @@ struct Question {
   bool both_orders = false;
   std::optional<float> threshold;
   bool logits = false;
+  bool full_depth = false;
 };
 
 /// Thread-safe. Errors of all calls are thrown as exceptions of tilewise.errors.

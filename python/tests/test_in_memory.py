@@ -156,6 +156,21 @@ def test_an_encoder_with_heads(encoder, tokenizer, tmp_path):
         compiled(**batch)
 
 
+def test_exits_are_heads_that_token_ids_do_not_take(encoder, tokenizer):
+    torch.manual_seed(11)
+    heads = {name: torch.nn.Linear(encoder.config.hidden_size, 3) for name in ("intent", "early")}
+    task = {"name": "intent", "kind": "multiclass", "input": "text", "pooling": "cls", "labels": ["order", "refund", "other"]}
+    tasks = [{**task, "exits": [{"after_layer": 1, "head": "early", "confidence": 0.34}]}]
+    compiled = tilewise.compile(encoder, tokenizer=tokenizer, heads=heads, tasks=tasks, precision="fp32", **ONE_CORE)
+    batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    layers = in_evaluation(encoder, {**batch, "output_hidden_states": True}).hidden_states
+    with torch.inference_mode():
+        first, last = heads["early"](layers[1][:, 0]), heads["intent"](layers[-1][:, 0])
+    torch.testing.assert_close(compiled(**batch).logits, last, **FP32)
+    answers = compiled.predict("intent", TEXTS, logits=True)
+    torch.testing.assert_close(torch.tensor([answer.logits for answer in answers]), first, **FP32)
+
+
 def test_labels_and_tasks_of_a_classifier(classifier, tokenizer):
     count = classifier.config.num_labels
     labels = [f"label {i}" for i in range(count)]
@@ -297,6 +312,7 @@ def heads_of(outputs):
         ({**heads_of(2), "heads": {"intent": "x"}}, TypeError, "one linear layer.*str"),
         ({"tasks": [{"name": "x"}]}, ValueError, "BertForSequenceClassification/tasks.json"),
         ({"tasks": [{"name": object()}]}, TypeError, "as in tasks.json"),
+        ({"tasks": ["intent"]}, TypeError, "list of dicts; found str"),
     ],
 )
 def test_what_does_not_fit_is_told_before_weights_are_written(classifier, tokenizer, monkeypatch, change, error, message):

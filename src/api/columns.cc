@@ -72,6 +72,7 @@ void append(AnswerColumns& part, AnswerColumns& whole) {
   move_to_end(part.ranked_ends, whole.ranked_ends);
   move_to_end(part.ranked_labels, whole.ranked_labels);
   move_to_end(part.ranked_scores, whole.ranked_scores);
+  move_to_end(part.depths, whole.depths);
   move_to_end(part.truncated, whole.truncated);
   move_to_end(part.out_of_scope, whole.out_of_scope);
   move_to_end(part.failures, whole.failures);
@@ -132,6 +133,7 @@ class Share {
 
   void append_row(const model::Prediction& prediction) {
     answers_.truncated.push_back(prediction.truncated ? 1 : 0);
+    if (!call_.task.exits.empty()) answers_.depths.push_back(prediction.depth);
     switch (call_.task.kind) {
       case model::TaskKind::binary:
         answers_.scores.push_back(prediction.score);

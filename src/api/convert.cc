@@ -14,8 +14,8 @@ model::Content to_content(const Content& content) {
 }
 
 Status bad_option(const char* option, std::string expected, std::string found) {
-  return invalid_argument({"An option has a value that it cannot have", option,
-                           std::move(expected), std::move(found), ""});
+  return invalid_argument({"An option has a value that it cannot have", option, std::move(expected),
+                           std::move(found), ""});
 }
 
 }  // namespace
@@ -44,7 +44,10 @@ Result<engine::Options> to_engine(const OpenOptions& options) {
 Result<engine::PredictOptions> to_engine(const PredictOptions& options) {
   if (options.top < 0)
     return bad_option("PredictOptions::top", "0 or more", std::to_string(options.top));
-  return engine::PredictOptions{options.top, options.both_orders, options.threshold};
+  return engine::PredictOptions{.top = options.top,
+                                .both_orders = options.both_orders,
+                                .threshold = options.threshold,
+                                .full_depth = options.full_depth};
 }
 
 model::Input to_input(const Content& text) { return model::TextInput{to_content(text)}; }
@@ -65,7 +68,12 @@ std::vector<CalibrationInputs> to_inputs(const std::vector<Calibration>& calibra
 }
 
 TaskInfo to_public(const model::Task& task) {
-  return {task.name, name_of(task.kind), name_of(task.input), task.labels, task.max_tokens};
+  return {.name = task.name,
+          .kind = name_of(task.kind),
+          .input = name_of(task.input),
+          .labels = task.labels,
+          .max_tokens = task.max_tokens,
+          .exits = static_cast<int32_t>(task.exits.size())};
 }
 
 Prediction to_public(const model::Task& task, model::Prediction prediction) {
@@ -84,6 +92,7 @@ Prediction to_public(const model::Task& task, model::Prediction prediction) {
   converted.embedding = std::move(prediction.embedding);
   converted.logits = std::move(prediction.logits);
   converted.truncated = prediction.truncated;
+  converted.depth = prediction.depth;
   return converted;
 }
 

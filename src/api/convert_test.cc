@@ -27,18 +27,28 @@ TEST(Convert, RecordsKeepTheirFieldsInOrder) {
 }
 
 TEST(Convert, OptionsGoThrough) {
-  const auto open = to_engine(
-      OpenOptions{.isa = "avx2", .replicas = 3, .cores_per_replica = 2, .pin = false});
+  const auto open =
+      to_engine(OpenOptions{.isa = "avx2", .replicas = 3, .cores_per_replica = 2, .pin = false});
   ASSERT_TRUE(open.ok());
   EXPECT_EQ(open->isa, Isa::avx2);
   EXPECT_EQ(open->replicas, 3);
   EXPECT_EQ(open->cores_per_replica, 2);
   EXPECT_FALSE(open->pin);
-  const auto predict = to_engine(PredictOptions{.top = 0, .both_orders = true, .threshold = 0.5f});
+  const auto predict = to_engine(
+      PredictOptions{.top = 0, .both_orders = true, .threshold = 0.5f, .full_depth = true});
   ASSERT_TRUE(predict.ok());
   EXPECT_EQ(predict->top, 0);
   EXPECT_TRUE(predict->both_orders);
   EXPECT_EQ(predict->threshold, 0.5f);
+  EXPECT_TRUE(predict->full_depth);
+}
+
+TEST(Convert, ExitsAreCountedAndTheDepthGoesThrough) {
+  model::Task binary = task(model::TaskKind::binary, {"same"});
+  EXPECT_EQ(to_public(binary).exits, 0);
+  binary.exits = {{.after_layer = 2}, {.after_layer = 4}};
+  EXPECT_EQ(to_public(binary).exits, 2);
+  EXPECT_EQ(to_public(binary, model::Prediction{.depth = 2.5f}).depth, 2.5f);
 }
 
 TEST(Convert, BinaryHasItsLabelOnlyOverTheThreshold) {

@@ -39,6 +39,7 @@ class Prediction:
     value: float | None = None  # regression
     embedding: tuple[float, ...] | None = None
     logits: tuple[float, ...] | None = None  # if asked for
+    depth: float | None = None  # tasks with exits: layers that the answer took; with both orders their mean
     truncated: bool = False  # the text was longer than the task takes and was cut
 
     def __repr__(self) -> str:
@@ -61,6 +62,7 @@ class Predictions:
     value: numpy.ndarray | None = None  # float32
     embedding: numpy.ndarray | None = None  # float32, rows x length
     logits: numpy.ndarray | None = None  # float32, rows x outputs
+    depth: numpy.ndarray | None = None  # float32
     truncated: numpy.ndarray | None = None  # bool
     error: numpy.ndarray | None = None  # of str or None
 
@@ -85,7 +87,8 @@ class Form:
             "regression": ["value"],
             "embedding": ["embedding"],
         }[kind]
-        return names + (["logits"] if self.logits and kind != "embedding" else []) + ["truncated"]
+        names += ["logits"] if self.logits and kind != "embedding" else []
+        return names + (["depth"] if self.task.exits else []) + ["truncated"]
 
     def schema(self) -> pyarrow.Schema:
         import pyarrow as pa
@@ -99,6 +102,7 @@ class Form:
             "value": pa.float32(),
             "embedding": row,
             "logits": row,
+            "depth": pa.float32(),
             "truncated": pa.bool_(),
         }
         return pa.schema([(name, types[name]) for name in self.columns()] + [("error", pa.string())])
@@ -173,6 +177,8 @@ def _as_values(task: Task, part: _core.Answers, name: str) -> list[Any]:
         return part.scores.tolist()
     if name == "value":
         return part.values.tolist()
+    if name == "depth":
+        return part.depths.tolist()
     if name == "label":
         names = (*task.labels, None)  # -1 is the last
         return [names[label] for label in part.labels.tolist()]
@@ -200,7 +206,7 @@ def _to_arrays(form: Form, part: _core.Answers) -> Predictions:
     columns["error"] = numpy.full(part.rows, None, dtype=object)
     for row, message, _ in part.failures:
         columns["error"][row] = message
-        for name in ("score", "value", "embedding", "logits"):
+        for name in ("score", "value", "embedding", "logits", "depth"):
             if name in columns:
                 columns[name][row] = numpy.nan
         if "labels" in columns:
@@ -222,6 +228,7 @@ def _as_array(task: Task, part: _core.Answers, name: str) -> Any:
         "value": part.values,
         "embedding": part.embeddings,
         "logits": part.logits,
+        "depth": part.depths,
         "truncated": part.truncated,
         "out_of_scope": part.out_of_scope,
     }

@@ -33,6 +33,8 @@ class _Columns:
             return self._floats(part.scores)
         if field.name == "value":
             return self._floats(part.values)
+        if field.name == "depth":
+            return self._floats(part.depths)
         if field.name == "label":
             return self._best_labels()
         if field.name == "labels":

@@ -46,6 +46,7 @@ def save(source: Source, folder: str) -> None:
     encoder = _encoder_of(model)
     _check_weights(model)
     _check_tokenizer(source, model, encoder)
+    _check_tasks(source)
     _check_heads(source, encoder)
     _check_labels(source, encoder)
     _check_description(source, encoder, folder)
@@ -129,23 +130,30 @@ def _check_tokenizer(source: Source, model: Any, encoder: Any) -> None:
         )
 
 
+def _check_tasks(source: Source) -> None:
+    for task in source.tasks or ():
+        if not isinstance(task, Mapping):
+            raise WrongTypeError(
+                f"Tasks are as in tasks.json (at tasks; expected a list of dicts; found {type(task).__name__})."
+            )
+
+
 def _check_heads(source: Source, encoder: Any) -> None:
-    """Each task of tasks.json has its head, each head its task, and they fit."""
+    """Each task and each of its exits has its head, each head its task, and they fit."""
     if source.heads is None:
         return
     if source.tasks is None:
         raise InvalidArgumentError(
             "Heads need their tasks (expected tasks=[...] as in tasks.json: name, kind, input, pooling, labels...)."
         )
-    tasks = {task.get("name"): task for task in source.tasks}
+    tasks = {name: task for task in source.tasks for name in _heads_of(task)}
     for name, head in source.heads.items():
         weight, _ = _tensors_of(name, head)
-        task = tasks.get(name.rpartition(".exit")[0] or name) or tasks.get(name)
-        if task is None:
+        if name not in tasks:
             raise InvalidArgumentError(
                 f"A head has no task (at heads, {name}; expected one of {', '.join(map(str, tasks))})."
             )
-        expected = (_outputs_of(task), encoder.config.hidden_size)
+        expected = (_outputs_of(tasks[name]), encoder.config.hidden_size)
         if None not in expected and tuple(weight.shape) != expected:
             raise InvalidInputError(
                 f"The head does not fit its labels and the encoder (at heads, {name}; expected {expected[0]} outputs x "
@@ -154,6 +162,13 @@ def _check_heads(source: Source, encoder: Any) -> None:
     for name, task in tasks.items():
         if _outputs_of(task) and name not in source.heads:
             raise InvalidArgumentError(f"A task has no head (at tasks, {name}; found {', '.join(source.heads)}).")
+
+
+def _heads_of(task: Mapping[str, Any]) -> list[Any]:
+    """The names of its head and of those behind inner layers."""
+    exits = task.get("exits")
+    exits = [exit for exit in exits if isinstance(exit, Mapping)] if isinstance(exits, Sequence) else []
+    return [task.get("name"), *(exit.get("head") for exit in exits)]
 
 
 def _outputs_of(task: Mapping[str, Any]) -> int | None:
@@ -247,7 +262,9 @@ def _write_tasks(source: Source, folder: str) -> None:
         try:
             text = json.dumps({"tasks": list(map(dict, source.tasks))})
         except (TypeError, ValueError) as error:
-            raise WrongTypeError(f"Tasks are as in tasks.json (at tasks; expected dicts of text and numbers; found {error}).")
+            raise WrongTypeError(
+                f"Tasks are as in tasks.json (at tasks; expected dicts of text and numbers; found {error})."
+            ) from error
         pathlib.Path(folder, "tasks.json").write_text(text, encoding="utf-8")
     if source.heads is not None:
         _write_heads(source.heads, folder)

@@ -33,6 +33,7 @@ class Task:
     labels: tuple[str, ...]
     max_tokens: int  # longer input is cut, and the answer says so (`truncated`)
     outputs: int  # floats of one answer: the logits, or the length of an embedding
+    exits: int = 0  # inner layers behind which an answer that is certain ends the pass
 
 
 def open(
@@ -74,8 +75,8 @@ class Model:
         self._options = {"replicas": replicas, "isa": isa, "cores_per_replica": cores_per_replica, "pin": pin}
         self._core: _core.Model | None = _core.Model(os.fsdecode(path), isa or "", replicas, cores_per_replica, pin)
         self._tasks = {
-            name: Task(name, kind, taken, tuple(labels), max_tokens, outputs)
-            for name, kind, taken, labels, max_tokens, outputs in self._core.tasks
+            name: Task(name, kind, taken, tuple(labels), max_tokens, outputs, exits)
+            for name, kind, taken, labels, max_tokens, outputs, exits in self._core.tasks
         }
 
     @property
@@ -108,6 +109,7 @@ class Model:
         logits: bool = False,
         both_orders: bool = False,
         threshold: float | None = None,
+        full_depth: bool = False,
         errors: Errors = "raise",
     ) -> Any:
         """Everything that `task` says about each text (or pair: `texts` are then the left sides).
@@ -128,6 +130,7 @@ class Model:
             logits: also give the raw outputs of the head.
             both_orders: pairs; the answer is of the mean of both orders.
             threshold: binary and multilabel; on the logit, instead of the task's own.
+            full_depth: all layers for every input; a task's exits are not used.
             errors: "raise" a RowError for the first row without an answer, or have "null" for its answer (None in a
                 list, NaN in arrays, null in Arrow).
 
@@ -136,7 +139,7 @@ class Model:
             InvalidArgumentError, WrongTypeError: an option, or inputs that do not fit the task.
             RowError: a row cannot be answered, for example a record without any of the template's fields.
         """
-        options = _Options(top, logits, both_orders, threshold, errors)
+        options = _Options(top, logits, both_orders, threshold, errors, full_depth)
         return self._ask(task, texts, right, options=options).in_shape()
 
     def score(
@@ -146,6 +149,7 @@ class Model:
         right: Any,
         *,
         both_orders: bool = False,
+        full_depth: bool = False,
         errors: Errors = "raise",
     ) -> Any:
         """One number for each pair: the probability of a binary task, the value of a regression.
@@ -160,7 +164,7 @@ class Model:
             )
         if right is None:
             raise InvalidArgumentError(f"A score is of pairs (at {task}). Call predict() for single texts.")
-        options = _Options(both_orders=both_orders, errors=errors)
+        options = _Options(both_orders=both_orders, errors=errors, full_depth=full_depth)
         return self._ask(task, left, right, options=options).scores_in_shape()
 
     def predict_arrow(
@@ -176,6 +180,7 @@ class Model:
         logits: bool = False,
         both_orders: bool = False,
         threshold: float | None = None,
+        full_depth: bool = False,
         errors: Errors = "null",
     ) -> pyarrow.RecordBatch | pyarrow.Table:
         """Answers the rows of a table; its strings are read where they lie.
@@ -201,7 +206,8 @@ class Model:
             sides = [inputs.column(table, text or "text")]
         else:
             sides = [inputs.column(table, left or "left"), inputs.column(table, right or "right")]
-        answered = self._ask(task, *sides, options=_Options(top, logits, both_orders, threshold, errors)).arrow()
+        options = _Options(top, logits, both_orders, threshold, errors, full_depth)
+        answered = self._ask(task, *sides, options=options).arrow()
         return answered if id is None else inputs.with_column(table, id, answered)
 
     def answer_schema(self, task: str, *, top: int = 1, logits: bool = False) -> pyarrow.Schema:
@@ -210,8 +216,8 @@ class Model:
         By the kind of the task: binary: `score` (float32: the probability), `label` (string; null under the threshold);
         multiclass: `label`, `score`, `out_of_scope` (bool), and with another `top` than 1 `labels` (list of structs of
         `label` and `score`, best first); multilabel: `labels`; regression: `value` (float32); embedding: `embedding`
-        (fixed-size list of float32). Then `logits` (fixed-size list of float32) if asked for, `truncated` (bool), and
-        `error` (string; null where the row has an answer).
+        (fixed-size list of float32). Then `logits` (fixed-size list of float32) if asked for, `depth` (float32) if the
+        task has exits, `truncated` (bool), and `error` (string; null where the row has an answer).
         """
         return answers.Form(self._task(task), top=top, logits=logits).schema()
 
@@ -308,6 +314,7 @@ class Model:
                 both_orders=options.both_orders,
                 threshold=options.threshold,
                 logits=options.logits,
+                full_depth=options.full_depth,
             )
             for part in parts
         ]
@@ -322,6 +329,7 @@ class _Options:
     both_orders: bool = False
     threshold: float | None = None
     errors: Errors = "raise"
+    full_depth: bool = False
 
     def check(self) -> None:
         if self.errors not in ("raise", "null"):

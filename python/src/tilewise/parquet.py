@@ -40,6 +40,7 @@ def score(
     logits: bool = False,
     both_orders: bool = False,
     threshold: float | None = None,
+    full_depth: bool = False,
     replicas: int = 0,
     isa: str | None = None,
     batch_size: int = 16384,
@@ -55,7 +56,7 @@ def score(
             the columns left_title and left_brand are the fields title and brand. By default of these very names.
         id: columns that the result has too, before those of Model.answer_schema(). A bad row has nulls and the reason
             in `error`.
-        top, logits, both_orders, threshold, replicas, isa: as of Model.
+        top, logits, both_orders, threshold, full_depth, replicas, isa: as of Model.
         batch_size: rows of a batch, and of a row group of the result.
         compression: of the result, as pyarrow names them.
 
@@ -79,6 +80,7 @@ def score(
         logits=logits,
         both_orders=both_orders,
         threshold=threshold,
+        full_depth=full_depth,
     )
     schema = _result_schema(scoring, sources)
     rows = 0
@@ -143,6 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--logits", action="store_true", help="also the raw outputs of the head")
     parser.add_argument("--both-orders", action="store_true", help="pairs: the mean of both orders")
     parser.add_argument("--threshold", type=float, metavar="X", help="on the logit, instead of the task's own")
+    parser.add_argument("--full-depth", action="store_true", help="all layers: the task's exits are not used")
     parser.add_argument("--replicas", type=int, default=0, metavar="N", help="default: one a core")
     parser.add_argument("--isa", help="at most this instruction set")
     options = vars(parser.parse_args(arguments))

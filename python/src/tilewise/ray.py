@@ -31,6 +31,7 @@ def score(
     logits: bool = False,
     both_orders: bool = False,
     threshold: float | None = None,
+    full_depth: bool = False,
     replicas: int = 1,
     actors: int | None = None,
     batch_size: int = 4096,
@@ -50,7 +51,7 @@ def score(
         text, left, right: the inputs: columns of strings or structs (of a record's fields), or a prefix: of "left",
             the columns left_title and left_brand are the fields title and brand. By default of these very names.
         id: columns that the result has too, to join it by; Ray does not keep the order of rows.
-        top, logits, both_orders, threshold: as of Model.predict().
+        top, logits, both_orders, threshold, full_depth: as of Model.predict().
         replicas: of each actor, which reserves as many CPUs.
         actors: at most so many; by default what the CPUs of the cluster are enough for. Ray starts with one, and
             leaves CPUs to the steps before and after as long as they need them.
@@ -79,6 +80,7 @@ def score(
         logits=logits,
         both_orders=both_orders,
         threshold=threshold,
+        full_depth=full_depth,
     )
     if actors is None:
         actors = max(1, int(_cpus() // replicas))

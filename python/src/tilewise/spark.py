@@ -37,6 +37,7 @@ def score(
     logits: bool = False,
     both_orders: bool = False,
     threshold: float | None = None,
+    full_depth: bool = False,
     replicas: int | None = None,
     isa: str | None = None,
 ) -> DataFrame:
@@ -54,7 +55,7 @@ def score(
         text, left, right: the inputs: columns of strings or structs (of a record's fields), or a prefix: of "left",
             the columns left_title and left_brand are the fields title and brand. By default of these very names.
         id: columns that the result has too, to join it by.
-        top, logits, both_orders, threshold: as of Model.predict().
+        top, logits, both_orders, threshold, full_depth: as of Model.predict().
         replicas: of each Python worker; by default the cores of a task, spark.task.cpus.
         isa: at most this instruction set. Of nodes that are not alike, give what all of them have, so that their
             answers are equal bit for bit.
@@ -80,6 +81,7 @@ def score(
         logits=logits,
         both_orders=both_orders,
         threshold=threshold,
+        full_depth=full_depth,
     )
 
     needed = scoring.columns_of(df.columns)
