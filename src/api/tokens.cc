@@ -12,7 +12,6 @@
 #include "api/model_state.h"
 #include "api/shares.h"
 #include "engine/engine.h"
-#include "runtime/batch.h"
 
 namespace tilewise {
 namespace {
@@ -49,7 +48,8 @@ class Share {
  private:
   void add(engine::Worker& worker) const {
     const auto& [ids, types, offsets] = call_.batch;
-    worker.start(call_.tasks, {.full_depth = true});  // the logits of the last layer, as in training
+    worker.start(call_.tasks,
+                 {.full_depth = true});  // the logits of the last layer, as in training
     for (int32_t s = first_; s < last_; ++s) {
       const auto begin = static_cast<size_t>(offsets[s]);
       const auto length = static_cast<size_t>(offsets[s + 1]) - begin;
@@ -75,22 +75,8 @@ class Share {
   Status failure_;
 };
 
-/// Errors: those of runtime::check_batch, and types where the family has none.
-Status check(const model::EncoderSpec& spec, const runtime::Batch& batch) {
-  TILEWISE_RETURN_IF_ERROR(runtime::check_batch(spec, batch));
-  if (spec.token_types > 0) return {};
-  const auto other =
-      std::find_if(batch.types.begin(), batch.types.end(), [](int32_t type) { return type != 0; });
-  if (other == batch.types.end()) return {};
-  return invalid_argument({.what = "The model has no token types",
-                           .where = "token batch",
-                           .expected = "0",
-                           .found = std::to_string(*other),
-                           .remedy = "Leave the token types out"});
-}
-
-/// `zeros` is the memory of types that are not given.
-Result<runtime::Batch> to_runtime(const TokenBatch& batch, const model::EncoderSpec& spec,
+/// `zeros` is the memory of types that are not given. Errors: those of Engine::check_tokens.
+Result<runtime::Batch> to_runtime(const TokenBatch& batch, const engine::Engine& engine,
                                   std::vector<int32_t>& zeros) {
   const std::span<const int32_t> offsets(batch.offsets, static_cast<size_t>(batch.sequences) + 1);
   if (offsets.back() < 0) {
@@ -104,7 +90,7 @@ Result<runtime::Batch> to_runtime(const TokenBatch& batch, const model::EncoderS
   if (batch.types == nullptr) zeros.resize(tokens);
   const runtime::Batch converted{
       {batch.ids, tokens}, {batch.types == nullptr ? zeros.data() : batch.types, tokens}, offsets};
-  TILEWISE_RETURN_IF_ERROR(check(spec, converted));
+  TILEWISE_RETURN_IF_ERROR(engine.check_tokens(converted));
   return converted;
 }
 
@@ -137,7 +123,7 @@ Result<std::vector<float>> Model::run_tokens(const std::string& task, const Toke
   if (batch.sequences <= 0) return outputs;
   try {
     std::vector<int32_t> zeros;
-    TILEWISE_ASSIGN_OR_RETURN(const runtime::Batch tokens, to_runtime(batch, metadata.spec, zeros));
+    TILEWISE_ASSIGN_OR_RETURN(const runtime::Batch tokens, to_runtime(batch, engine, zeros));
     const auto width = static_cast<size_t>(api::outputs_of(metadata, index));
     outputs.resize(static_cast<size_t>(batch.sequences) * width);
     TILEWISE_RETURN_IF_ERROR(answer(engine, {{index}, tokens, width, outputs}, stop));

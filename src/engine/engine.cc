@@ -106,6 +106,20 @@ Result<TaskSet> Engine::find_tasks(const std::string& names) const {
   return state_->model->find_tasks(names);
 }
 
+Status Engine::check_tokens(const runtime::Batch& batch) const {
+  const model::EncoderSpec& spec = metadata().spec;
+  TILEWISE_RETURN_IF_ERROR(runtime::check_batch(spec, batch));
+  if (spec.token_types > 0) return {};
+  const auto other =
+      std::find_if(batch.types.begin(), batch.types.end(), [](int32_t type) { return type != 0; });
+  if (other == batch.types.end()) return {};
+  return invalid_argument({.what = "The model has no token types",
+                           .where = "token batch",
+                           .expected = "0",
+                           .found = std::to_string(*other),
+                           .remedy = "Leave the token types out"});
+}
+
 size_t Engine::output_width(const TaskSet& tasks) const {
   size_t width = 0;
   for (const int32_t task : tasks) width += state_->model->output_width(task);

@@ -99,7 +99,7 @@ class Worker {
                               std::vector<int32_t>& ids);
 
   /// A sequence as another tokenizer made it, with its special tokens; never cut. `types`: as many,
-  /// or none for all 0. It must be one that runtime::check_batch takes, and the batch one without
+  /// or none for all 0. It must be one that Engine::check_tokens takes, and the batch one without
   /// PredictOptions::both_orders.
   void add_tokens(std::span<const int32_t> ids, std::span<const int32_t> types);
 
@@ -192,6 +192,10 @@ class Engine {
   /// inputs differ in kind or in how they are encoded (template, max_tokens, truncation), since one
   /// pass has one input.
   Result<TaskSet> find_tasks(const std::string& names) const;
+
+  /// For token sequences from outside: what passes rely on (runtime::check_batch), and that types
+  /// which the family does not have are 0. Errors: invalid_argument naming the sequence.
+  Status check_tokens(const runtime::Batch& batch) const;
 
   /// Floats of one input's raw outputs: Worker::values().
   size_t output_width(const TaskSet& tasks) const;
