@@ -18,6 +18,12 @@ void clear_text(std::string& text) {
 
 }  // namespace
 
+Chunk::Chunk(const Question& question) : question_(&question), intake_(question) {
+  for (const model::Task* task : question.tasks) {
+    if (!task->exits.empty()) depths.push_back({.task = task->name});
+  }
+}
+
 void Chunk::answer(engine::Worker& worker) {
   clear();
   try {
@@ -42,6 +48,7 @@ void Chunk::clear() {
   clear_text(rejections);
   rejected.clear();
   rows = reused = tokens = 0;
+  for (TaskDepth& depth : depths) depth.layers = 0;
   failure = {};
 }
 
@@ -73,8 +80,17 @@ void Chunk::reuse(engine::Worker& worker) {
 void Chunk::write(const engine::Worker& worker) {
   for (size_t i = 0; i < worker.added(); ++i) {
     worker.fill(i, predictions_);
+    count_depths();
     question_->writer.append(ids_[i], predictions_, output);
     if (question_->writes_scores) append_score(worker.key(i), worker.values(i), scores);
+  }
+}
+
+// Of predictions_.
+void Chunk::count_depths() {
+  auto depth = depths.begin();
+  for (size_t t = 0; t < predictions_.size(); ++t) {
+    if (!question_->tasks[t]->exits.empty()) (depth++)->layers += predictions_[t].depth;
   }
 }
 

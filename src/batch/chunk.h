@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "batch/depth.h"
 #include "batch/intake.h"
 #include "batch/manifest.h"
 #include "batch/question.h"
@@ -23,7 +24,7 @@ inline constexpr int64_t kChunkRows = 128;
 /// it.
 class Chunk {
  public:
-  explicit Chunk(const Question& question) : question_(&question), intake_(question) {}
+  explicit Chunk(const Question& question);
 
   rows::LineReader::Chunk input;
   int64_t part = 0;      ///< to which all of its rows belong
@@ -40,6 +41,7 @@ class Chunk {
   int64_t rows = 0;              ///< answered or rejected: the rest is other shards'
   int64_t reused = 0;            ///< answers of the previous run
   int64_t tokens = 0;
+  Depths depths;   ///< of the question's tasks that have exits, in their order
   Status failure;  ///< not of a row but of the whole chunk (memory)
 
  private:
@@ -47,6 +49,7 @@ class Chunk {
   void take(engine::Worker& worker);
   void reuse(engine::Worker& worker);
   void write(const engine::Worker& worker);
+  void count_depths();
 
   const Question* question_;
   Intake intake_;

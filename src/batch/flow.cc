@@ -95,6 +95,7 @@ Status Flow::write(const Observer& observer) {
   progress_.rejected += static_cast<int64_t>(chunk.rejected.size());
   progress_.tokens += chunk.tokens;
   progress_.reused += chunk.reused;
+  add_depths(chunk.depths, progress_.depths);
   if (chunk.ended) TILEWISE_RETURN_IF_ERROR(end_part(*chunk.ended));
   show(observer, chunk.fraction);
   return {};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "batch/depth.h"
 #include "engine/engine.h"
 #include "rows/format.h"
 #include "rows/writer.h"
@@ -55,6 +56,7 @@ struct Progress {
   int64_t rejected = 0;
   int64_t reused = 0;           ///< answers taken from the run that `since` names
   int64_t tokens = 0;           ///< that went through the model in this run
+  Depths depths = {};           ///< of all answers
   int64_t parts = 0;            ///< whole ones
   double seconds = 0;           ///< of this run
   double fraction = -1;         ///< of the input bytes read; negative where that is not known

@@ -99,6 +99,7 @@ Status JobOutput::skip(const PartInput& input, Progress& progress) {
   progress.resumed_rows += record.rows;
   progress.rejected += record.rejected;
   progress.reused += record.reused;
+  add_depths(record.depths, progress.depths);
   return {};
 }
 

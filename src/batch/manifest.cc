@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "base/mapped_file.h"
 #include "rows/json_writer.h"
 #include "rows/repair.h"
@@ -26,6 +28,14 @@ void write_part(const PartRecord& part, JsonWriter& json) {
   json.key("input_rows").integer(part.input.rows).key("input_xxh3").string(part.input.hash);
   json.key("rows").integer(part.rows).key("rejected").integer(part.rejected);
   json.key("tokens").integer(part.tokens).key("reused").integer(part.reused);
+  if (!part.depths.empty()) {
+    // All digits: they are added up when the job goes on.
+    json.key("layers").begin_object();
+    for (const TaskDepth& depth : part.depths) {
+      json.key(depth.task).json(fmt::format("{}", depth.layers));
+    }
+    json.end_object();
+  }
   write_file("answers", part.answers, json);
   if (part.rejections) write_file("rejections", *part.rejections, json);
   if (part.scores) write_file("scores", *part.scores, json);
@@ -41,6 +51,16 @@ void write_inputs(const char* name, const std::vector<rows::ReadInput>& inputs, 
   json.end_array();
 }
 
+/// Means over the answers.
+void write_depths(const PartRecord& total, JsonWriter& json) {
+  if (total.depths.empty()) return;
+  json.key("depth").begin_object();
+  for (const TaskDepth& depth : total.depths) {
+    json.key(depth.task).number(depth.layers / static_cast<double>(total.rows - total.rejected));
+  }
+  json.end_object();
+}
+
 void write_totals(const Manifest& manifest, JsonWriter& json) {
   PartRecord total;
   for (const PartRecord& part : manifest.parts) {
@@ -48,9 +68,11 @@ void write_totals(const Manifest& manifest, JsonWriter& json) {
     total.rejected += part.rejected;
     total.tokens += part.tokens;
     total.reused += part.reused;
+    add_depths(part.depths, total.depths);
   }
   json.key("rows").integer(total.rows).key("rejected").integer(total.rejected);
   json.key("tokens").integer(total.tokens).key("reused").integer(total.reused);
+  write_depths(total, json);
   json.key("seconds").number(manifest.seconds);
   json.key("rows_per_s").number(static_cast<double>(total.rows) / manifest.seconds);
   if (!manifest.price) return;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "batch/depth.h"
 #include "batch/hash.h"
 #include "batch/settings.h"
 #include "rows/reader.h"
@@ -32,6 +33,7 @@ struct PartRecord {
   int64_t rejected = 0;  ///< of them
   int64_t tokens = 0;
   int64_t reused = 0;  ///< answers that a previous run gave
+  Depths depths = {};  ///< of the tasks with exits
   FileRecord answers = {};
   std::optional<FileRecord> rejections = {};  ///< where rows were rejected
   std::optional<FileRecord> scores = {};      ///< where scores are written

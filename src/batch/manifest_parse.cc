@@ -149,6 +149,19 @@ std::optional<FileRecord> read_file_record(Fields& in, std::string_view key, Sta
   return record;
 }
 
+Depths read_depths(Fields& in, std::string_view key, Status& error) {
+  Depths depths;
+  const auto value = in.optional(key);
+  if (!value) return depths;
+  Fields tasks(*value, in.path(key), error);
+  object entries;
+  if (value->get_object().get(entries) != simdjson::SUCCESS) return depths;
+  for (const auto entry : entries) {
+    depths.push_back({.task = std::string(entry.key), .layers = tasks.number(entry.key)});
+  }
+  return depths;
+}
+
 PartRecord read_part(const element& value, std::string where, Status& error) {
   Fields in(value, std::move(where), error);
   PartRecord part;
@@ -159,6 +172,7 @@ PartRecord read_part(const element& value, std::string where, Status& error) {
   part.rejected = in.count("rejected");
   part.tokens = in.count("tokens");
   part.reused = in.count("reused");
+  part.depths = read_depths(in, "layers", error);
   in.required("answers");
   part.answers = read_file_record(in, "answers", error).value_or(FileRecord{});
   part.rejections = read_file_record(in, "rejections", error);

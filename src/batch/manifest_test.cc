@@ -36,6 +36,8 @@ Manifest example() {
   manifest.parts = {part(0), part(2)};
   manifest.parts[1].rejections = {.bytes = 9, .hash = kHash};
   manifest.parts[1].scores = {.bytes = 0, .hash = kHash};
+  manifest.parts[0].depths = {{"a", 1234567.5}, {"b", 14}};
+  manifest.parts[1].depths = {{"b", 28}, {"a", 2}};
   return manifest;
 }
 
@@ -61,6 +63,9 @@ TEST(Manifest, SaysWhatWasDoneInAll) {
   const std::string json = to_json(example());
   EXPECT_THAT(json, HasSubstr("\"rows\":18,\"rejected\":4,\"tokens\":140,\"reused\":2"));
   EXPECT_THAT(json, HasSubstr("\"rows_per_s\":12,"));
+  // 42 layers of 14 answers, and all digits of what is still to be added up.
+  EXPECT_THAT(json, HasSubstr("\"depth\":{\"a\":88183.5,\"b\":3},"));
+  EXPECT_THAT(json, HasSubstr("\"layers\":{\"a\":1234567.5,\"b\":14.0},"));
   EXPECT_THAT(json, HasSubstr("\"usd\":0.00015,\"usd_per_million\":10.7143"));
 }
 
@@ -117,6 +122,8 @@ TEST(Manifest, DamageIsNamed) {
       {"\"answers\":{", "\"other\":{", "m, parts[0].answers", "a value"},
       {"\"input_xxh3\":\"00", "\"input_xxh3\":\"G0", "m, parts[0].input_xxh3", "32 hexadecimal"},
       {"\"reused\":1,", "", "m, parts[0].reused", "a value"},
+      {"\"layers\":{", "\"layers\":[],\"x\":{", "m, parts[0].layers", "an object"},
+      {"\"b\":14", "\"b\":-14", "m, parts[0].layers.b", "not negative"},
   };
   for (const Damage& damage : cases) {
     std::string json = to_json(example());

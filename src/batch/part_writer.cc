@@ -42,6 +42,7 @@ Status PartWriter::write(int64_t part, const Chunk& chunk) {
   record_.rejected += static_cast<int64_t>(chunk.rejected.size());
   record_.tokens += chunk.tokens;
   record_.reused += chunk.reused;
+  add_depths(chunk.depths, record_.depths);
   return {};
 }
 

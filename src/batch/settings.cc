@@ -31,6 +31,14 @@ std::string number_or_null(const std::optional<float>& value) {
   return value ? json : "null";
 }
 
+/// Whether there are exits to use or not.
+bool has_exits(const engine::Engine& engine, const std::string& tasks) {
+  const auto set = engine.find_tasks(tasks);
+  return set.ok() && std::ranges::any_of(*set, [&](int32_t index) {
+           return !engine.metadata().tasks[index].task.exits.empty();
+         });
+}
+
 std::string flag(bool value) { return value ? "true" : "false"; }
 
 /// Without its quotes.
@@ -61,6 +69,9 @@ Settings Settings::of(const engine::Engine& engine, const Options& options,
       {"catalogs", text_or_null(records)},
       {"isa", text(engine.isa())},
   });
+  if (has_exits(engine, options.tasks)) {
+    settings.values_.push_back({"full_depth", flag(options.predict.full_depth)});
+  }
   for (Setting& setting : settings.values_) setting.value = canonical(setting.value);
   return settings;
 }

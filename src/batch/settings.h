@@ -51,6 +51,7 @@ class Settings {
 };
 
 /// What scores depend on: where one of these differs, none of a previous run can be taken.
-inline constexpr std::string_view kScoreSettings[] = {"model", "tasks", "both_orders"};
+inline constexpr std::string_view kScoreSettings[] = {"model", "tasks", "both_orders",
+                                                      "full_depth"};
 
 }  // namespace tilewise::batch

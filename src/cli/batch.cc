@@ -45,6 +45,11 @@ Result<batch::Shard> parse_shard(const std::string& text) {
                            .found = text});
 }
 
+/// Layers of an answer.
+double mean_depth(const batch::TaskDepth& depth, const batch::Progress& progress) {
+  return depth.layers / static_cast<double>(progress.rows - progress.rejected);
+}
+
 std::string to_json(const engine::Engine& engine, const batch::Progress& progress,
                     const BatchFlags& flags, const std::string& tasks) {
   rows::JsonWriter json;
@@ -61,7 +66,15 @@ std::string to_json(const engine::Engine& engine, const batch::Progress& progres
     json.key("records").integer(progress.records);
     json.key("rejected_records").integer(progress.rejected_records);
   }
-  json.key("tokens").integer(progress.tokens).key("parts").integer(progress.parts);
+  json.key("tokens").integer(progress.tokens);
+  if (!progress.depths.empty()) {
+    json.key("depth").begin_object();
+    for (const batch::TaskDepth& depth : progress.depths) {
+      json.key(depth.task).number(mean_depth(depth, progress));
+    }
+    json.end_object();
+  }
+  json.key("parts").integer(progress.parts);
   json.key("seconds").number(progress.seconds);
   json.key("rows_per_s").number(rows_per_second(progress));
   json.key("tokens_per_s").number(static_cast<double>(progress.tokens) / progress.seconds);
@@ -72,10 +85,15 @@ std::string to_json(const engine::Engine& engine, const batch::Progress& progres
   return json.text() + "\n";
 }
 
-void summarize(const batch::Progress& progress, const BatchFlags& flags) {
+void summarize(const engine::Engine& engine, const batch::Progress& progress,
+               const BatchFlags& flags) {
   std::string text =
       fmt::format("{}; {} {} in {}", describe(progress), progress.parts,
                   progress.parts == 1 ? "part" : "parts", flags.job.output_directory);
+  for (const batch::TaskDepth& depth : progress.depths) {
+    text += fmt::format("; {}: {:.2f} of {} layers", depth.task, mean_depth(depth, progress),
+                        engine.metadata().spec.layers);
+  }
   if (const auto& price = flags.job.price) {
     text +=
         fmt::format("; {:.4g} USD, {:.4g} USD per million rows at {} USD an hour",
@@ -128,7 +146,7 @@ Result<int> run_batch(const BatchFlags& given, Session& session) {
   display.clear();
   rejections.finish();
   TILEWISE_RETURN_IF_ERROR(progress.status());
-  summarize(*progress, flags);
+  summarize(*engine, *progress, flags);
   if (flags.json)
     TILEWISE_RETURN_IF_ERROR(session.out.write(to_json(*engine, *progress, flags, job.tasks)));
   return flags.rejection.exit_code(progress->rejected);

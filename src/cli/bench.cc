@@ -107,7 +107,7 @@ Status check_kernels(const CLI::App& verb) {
   const char* flag =
       first_given(verb, {"--input", "--scenario", "--limit", "--tokens", "--sequences", "--warmup",
                          "--replicas", "--cores-per-replica", "--top", "--threshold",
-                         "--both-orders", "--logits"});
+                         "--both-orders", "--full-depth", "--logits"});
   if (flag == nullptr) flag = first_given(verb, kServerFlags);
   if (flag == nullptr) return {};
   return invalid_argument(
@@ -156,6 +156,7 @@ Result<int> run_bench(const BenchFlags& flags, Session& session) {
   report.cpu = cpu_features().name;
   report.replicas = one_replica ? 1 : engine->replicas();
   report.cores_per_replica = engine->cores_per_replica();
+  report.layers = engine->metadata().spec.layers;
   report.rss_mb = peak_memory_mb();
   TILEWISE_RETURN_IF_ERROR(session.out.write(flags.json ? to_json(report) : describe(report)));
   return 0;

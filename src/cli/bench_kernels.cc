@@ -148,6 +148,7 @@ Status measure_passes(engine::Engine& engine, const KernelBenchOptions& options,
   BenchQuestion question;
   question.tasks = options.task.empty() ? metadata.tasks.front().task.name : options.task;
   TILEWISE_ASSIGN_OR_RETURN(question.set, engine.find_tasks(question.tasks));
+  question.predict.full_depth = true;  // all of the model, whatever the random tokens are
   const double seconds = kPassShare * budget.seconds() / std::size(kPasses) / 2;
   for (const PassSize& size : kPasses) {
     if (size.tokens > metadata.spec.max_positions) continue;

@@ -49,23 +49,26 @@ Result<Questions> ask_with_model(engine::Engine& engine, const BenchQuestion& qu
                                  const Workload& workload, uint64_t seed) {
   Questions questions;
   const model::Task& task = engine.metadata().tasks[question.set.front()].task;
-  questions.form = {
-      .model = task.name, .output = output_for(task), .both_orders = question.predict.both_orders};
+  questions.form = {.model = task.name,
+                    .output = output_for(task),
+                    .both_orders = question.predict.both_orders,
+                    .full_depth = question.predict.full_depth};
   for (const size_t row : shuffled(workload.inputs.size(), seed)) {
     questions.inputs.push_back(workload.inputs[row]);
     questions.flops.push_back(workload.input_flops[row]);
     questions.tokens.push_back(workload.input_tokens[row]);
+    if (!task.exits.empty()) questions.depths.push_back(workload.input_depths[row]);
   }
   TILEWISE_RETURN_IF_ERROR(expect_answers(engine, question, questions));
   return questions;
 }
 
-Result<Questions> ask_without_model(const std::string& task, const std::vector<std::string>& paths,
-                                    int64_t limit, bool both_orders, uint64_t seed) {
+Result<Questions> ask_without_model(const std::vector<std::string>& paths, int64_t limit,
+                                    RequestForm form, uint64_t seed) {
   TILEWISE_ASSIGN_OR_RETURN(std::vector<model::Input> inputs, read_inputs(paths, limit));
   Questions questions;
-  questions.form = {
-      .model = task, .output = output_for(inputs.front()), .both_orders = both_orders};
+  questions.form = std::move(form);
+  questions.form.output = output_for(inputs.front());
   for (const size_t row : shuffled(inputs.size(), seed)) {
     questions.inputs.push_back(std::move(inputs[row]));
   }

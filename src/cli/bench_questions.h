@@ -22,6 +22,7 @@ struct Questions {
   std::vector<Answer> expected;                   ///< of the first of them; may be empty
   std::vector<Flops> flops;                       ///< of each of them; may be empty
   std::vector<int32_t> tokens;                    ///< likewise
+  std::vector<float> depths;                      ///< likewise; empty where the task has no exits
 
   /// Makes the requests. `deadline_ms` 0: that of the server.
   void address(const client::Url& url, double deadline_ms);
@@ -32,9 +33,10 @@ struct Questions {
 Result<Questions> ask_with_model(engine::Engine& engine, const BenchQuestion& question,
                                  const Workload& workload, uint64_t seed);
 
-/// Rows of files, of which nothing is known but their form. Errors: those of read_inputs.
-Result<Questions> ask_without_model(const std::string& task, const std::vector<std::string>& paths,
-                                    int64_t limit, bool both_orders, uint64_t seed);
+/// Rows of files, of which nothing is known but their form. `form`: all but the output. Errors:
+/// those of read_inputs.
+Result<Questions> ask_without_model(const std::vector<std::string>& paths, int64_t limit,
+                                    RequestForm form, uint64_t seed);
 
 /// Asks the first questions and compares. A server of our own gives the same numbers as the engine
 /// to the last bit; another may be of another precision. Returns what was compared, in words.

@@ -109,6 +109,10 @@ void write_common(const BenchReport& report, rows::JsonWriter& json) {
   count("replicas", report.replicas);
   json.key("cores_per_replica").integer(report.cores_per_replica);
   json.key("rows").integer(measured.rows);
+  if (measured.depth) {
+    json.key("depth").begin_object().key("mean").number(*measured.depth);
+    json.key("layers").integer(report.layers).end_object();
+  }
   json.key("tokens").integer(measured.tokens).key("seconds").number(measured.seconds);
   json.key("rows_per_s").number(per_second(measured.rows, measured));
   json.key("tokens_per_s").number(per_second(measured.tokens, measured));
@@ -155,6 +159,8 @@ std::string describe(const BenchReport& report) {
   line("processor", report.cpu);
   line("measured", fmt::format("{} rows, {} tokens, {:.2f} s", measured.rows, measured.tokens,
                                measured.seconds));
+  if (measured.depth)
+    line("depth", fmt::format("{:.2f} of {} layers", *measured.depth, report.layers));
   line("rows/s", fmt::format("{:.1f}", per_second(measured.rows, measured)));
   line("tokens/s", fmt::format("{:.0f}", per_second(measured.tokens, measured)));
   if (!measured.latencies.empty()) {

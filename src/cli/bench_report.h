@@ -18,6 +18,7 @@ struct BenchReport {
   std::string cpu = {};
   int32_t replicas = 0;  ///< that worked
   int32_t cores_per_replica = 1;
+  int32_t layers = 0;  ///< of the model; only needed with a depth
   Measurement measured = {};
   Flops peaks = {};  ///< FLOP/s of one core, mean of before and after; 0 where not used
   double load_ms = 0;

@@ -36,10 +36,11 @@ void write_tensor(const char* name, const model::Content& content, rows::JsonWri
 std::string body_of(const RequestForm& form, const model::Input& input, bool truncate) {
   rows::JsonWriter json;
   json.begin_object();
-  if (truncate || form.both_orders) {
+  if (truncate || form.both_orders || form.full_depth) {
     json.key("parameters").begin_object();
     if (truncate) json.key("truncate").boolean(true);
     if (form.both_orders) json.key("both_orders").boolean(true);
+    if (form.full_depth) json.key("full_depth").boolean(true);
     json.end_object();
   }
   json.key("inputs").begin_array();

@@ -19,6 +19,7 @@ struct RequestForm {
   std::string model = {};   ///< the name that is asked: a task
   std::string output = {};  ///< the one output that is asked for
   bool both_orders = false;
+  bool full_depth = false;
   double deadline_ms = 0;  ///< sent as x-deadline-ms; 0: the server's own
 };
 

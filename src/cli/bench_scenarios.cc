@@ -1,6 +1,7 @@
 #include "cli/bench_scenarios.h"
 
 #include <algorithm>
+#include <array>
 #include <barrier>
 #include <cmath>
 #include <random>
@@ -85,14 +86,37 @@ runtime::StageTimes median_of(const std::vector<runtime::StageTimes>& passes) {
   return median;
 }
 
+/// Depths and FLOPs of equal passes, each over sequences of so many tokens, from what the last of
+/// them gave.
+void add_forward_costs(const artifact::Metadata& metadata, const BenchQuestion& question,
+                       int32_t tokens, std::span<const runtime::TaskOutput> outputs,
+                       int64_t sequences, Measurement& measured) {
+  const std::array<int32_t, 2> offsets = {0, tokens};
+  Flops flops;
+  double layers = 0;
+  std::vector<float> depths(outputs.size());
+  for (int64_t s = 0; s < sequences; ++s) {
+    for (size_t t = 0; t < outputs.size(); ++t) {
+      // The last of a sequence's values, where its task has exits.
+      const size_t width = outputs[t].values.size() / static_cast<size_t>(sequences);
+      depths[t] = outputs[t].values[(static_cast<size_t>(s) + 1) * width - 1];
+    }
+    flops += count_flops(metadata, question, offsets, depths);
+    layers += pass_depth(metadata, question, depths);
+  }
+  measured.flops = flops * static_cast<double>(measured.rows / sequences);
+  if (question.has_exits(metadata)) measured.depth = layers / static_cast<double>(sequences);
+}
+
 /// Profiles passes for about `seconds`.
 runtime::StageTimes profile(engine::Worker& worker, const runtime::Batch& batch,
-                            std::span<const runtime::TaskOutput> outputs, double seconds) {
+                            std::span<const runtime::TaskOutput> outputs, bool full_depth,
+                            double seconds) {
   std::vector<runtime::StageTimes> passes;
   const double end = now_seconds() + seconds;
   while (passes.size() < kLeastProfiledPasses ||
          (passes.size() < kMostProfiledPasses && now_seconds() < end)) {
-    worker.run_tokens(batch, outputs, {.times = &passes.emplace_back()});
+    worker.run_tokens(batch, outputs, {.full_depth = full_depth, .times = &passes.emplace_back()});
   }
   return median_of(passes);
 }
@@ -141,6 +165,9 @@ Result<Measurement> run_offline(engine::Engine& engine, const BenchQuestion& que
   measured.tokens = progress.tokens;
   measured.seconds = progress.seconds;
   measured.flops = workload.flops * static_cast<double>(passes);
+  if (question.has_exits(engine.metadata())) {
+    measured.depth = workload.layers / static_cast<double>(workload.rows);
+  }
   return measured;
 }
 
@@ -167,9 +194,15 @@ Measurement run_single(engine::Engine& engine, const BenchQuestion& question,
   };
   engine.submit(measure).wait();
   measured.rows = static_cast<int64_t>(measured.latencies.size());
+  double layers = 0;
   for (size_t i = 0; i < measured.latencies.size(); ++i) {
+    const size_t row = i % workload.input_flops.size();
     measured.seconds += measured.latencies[i];
-    measured.flops += workload.input_flops[i % workload.input_flops.size()];
+    measured.flops += workload.input_flops[row];
+    layers += workload.input_depths[row];
+  }
+  if (question.has_exits(engine.metadata())) {
+    measured.depth = layers / static_cast<double>(measured.rows);
   }
   return measured;
 }
@@ -188,25 +221,23 @@ Result<Measurement> run_forward(engine::Engine& engine, const BenchQuestion& que
   std::vector<std::vector<float>> values;
   std::vector<runtime::TaskOutput> outputs;
   for (const int32_t index : question.set) {
-    const model::Task& task = metadata.tasks[index].task;
-    const int32_t width =
-        task.kind == model::TaskKind::embedding ? metadata.spec.hidden : task.outputs();
-    values.emplace_back(static_cast<size_t>(sequences) * static_cast<size_t>(width));
+    values.emplace_back(static_cast<size_t>(sequences) * engine.output_width({index}));
     outputs.push_back({index, values.back()});
   }
   Measurement measured;
   const auto measure = [&](engine::Worker& worker) {
-    const auto pass = [&] { worker.run_tokens(batch, outputs); };
+    const bool full_depth = question.predict.full_depth;
+    const auto pass = [&] { worker.run_tokens(batch, outputs, {.full_depth = full_depth}); };
     repeat(time.warmup_seconds, pass);
     measured.latencies = repeat(time.seconds, pass, kLeastPasses);
-    measured.stages = profile(worker, batch, outputs, time.seconds / 2);
+    measured.stages = profile(worker, batch, outputs, full_depth, time.seconds / 2);
   };
   engine.submit(measure).wait();
   const auto passes = static_cast<int64_t>(measured.latencies.size());
   measured.rows = passes * sequences;
   measured.tokens = passes * static_cast<int64_t>(total);
   for (const double taken : measured.latencies) measured.seconds += taken;
-  measured.flops = count_flops(metadata, question, offsets) * static_cast<double>(passes);
+  add_forward_costs(metadata, question, tokens, outputs, sequences, measured);
   return measured;
 }
 

@@ -46,6 +46,8 @@ struct Measurement {
   int64_t tokens = 0;
   double seconds = 0;
   Flops flops = {};
+  /// Layers that a row went through on average, where the tasks have exits.
+  std::optional<double> depth = {};
   std::vector<double> latencies = {};  ///< seconds, one a row or pass; empty for offline
   /// Of one pass, in seconds, the median of each stage by itself; only for forward, whose
   /// latencies are those of equal passes.

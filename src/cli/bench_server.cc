@@ -59,6 +59,7 @@ Result<Prepared> prepare(const ServerBenchOptions& options, const std::vector<in
                             ask_with_model(*engine, question, workload, options.seed));
   BenchReport& common = prepared.common;
   common.task = question.tasks;
+  common.layers = engine->metadata().spec.layers;
   if (!options.url.empty()) return prepared;
   common.precision = name_of(engine->metadata().precision);
   common.isa = engine->isa();
@@ -219,10 +220,15 @@ void fill_common(const ServerBenchReport& report, const Questions& questions, Be
   if (!report.load) return;
   measured.rows = std::ssize(report.load->accepted);
   measured.latencies = report.load->accepted;
+  double layers = 0;
   for (size_t i = 0; i < questions.flops.size(); ++i) {
     const int64_t times = report.load->accepted_of[i];
     measured.tokens += times * questions.tokens[i];
     measured.flops += questions.flops[i] * static_cast<double>(times);
+    if (!questions.depths.empty()) layers += questions.depths[i] * static_cast<double>(times);
+  }
+  if (!questions.depths.empty() && measured.rows > 0) {
+    measured.depth = layers / static_cast<double>(measured.rows);
   }
 }
 
@@ -296,8 +302,11 @@ Result<int> run_server_bench(const ServerBenchOptions& options, Session& session
   if (options.model.path.empty()) {
     prepared.common.task = options.task.names;
     TILEWISE_ASSIGN_OR_RETURN(prepared.questions,
-                              ask_without_model(options.task.names, options.inputs, options.limit,
-                                                options.task.both_orders, options.seed));
+                              ask_without_model(options.inputs, options.limit,
+                                                {.model = options.task.names,
+                                                 .both_orders = options.task.both_orders,
+                                                 .full_depth = options.task.full_depth},
+                                                options.seed));
   } else {
     TILEWISE_ASSIGN_OR_RETURN(prepared, prepare(options, report.server_cpus));
   }

@@ -27,7 +27,8 @@ class RowCounter {
              text::Tokenizer tokenizer)
       : metadata_(metadata), question_(question), encoder_(std::move(tokenizer)) {}
 
-  Result<Flops> count(const model::Input& input) {
+  /// Offsets of the row's sequences. Errors: the row cannot be answered.
+  Result<std::vector<int32_t>> count(const model::Input& input) {
     const model::Task& task = metadata_.tasks[question_.set.front()].task;
     packed_.clear();
     TILEWISE_RETURN_IF_ERROR(encoder_.append(task, input, packed_));
@@ -36,11 +37,8 @@ class RowCounter {
       TILEWISE_RETURN_IF_ERROR(
           encoder_.append(task, model::PairInput{pair.right, pair.left}, packed_));
     }
-    return count_flops(metadata_, question_, packed_.offsets);
+    return packed_.offsets;
   }
-
-  /// Of the row that was counted last.
-  int32_t tokens() const { return packed_.offsets.back(); }
 
  private:
   const artifact::Metadata& metadata_;
@@ -49,37 +47,96 @@ class RowCounter {
   text::PackedTokens packed_;
 };
 
-/// Adds one line to the workload. Errors: the row cannot be answered.
+/// Rows that can be answered, before anything of them is known but their lengths.
+struct CountedRows {
+  std::vector<model::Input> inputs;
+  std::vector<std::vector<int32_t>> offsets;
+};
+
+/// Adds one line. Errors: the row cannot be answered.
 Status add_row(const rows::LineReader::Line& line, rows::RowParser& parser, RowCounter& counter,
-               bool keep_inputs, Workload& workload, std::string& bytes) {
+               CountedRows& counted, std::string& bytes) {
   model::Row row;
   TILEWISE_RETURN_IF_ERROR(parser.parse(line, row));
-  TILEWISE_ASSIGN_OR_RETURN(const Flops flops, counter.count(row.input));
-  workload.flops += flops;
-  ++workload.rows;
+  TILEWISE_ASSIGN_OR_RETURN(std::vector<int32_t> offsets, counter.count(row.input));
   if (line.columns == nullptr) {
     bytes.append(line.text) += '\n';
   } else {
     rows::append_row(row, bytes);
   }
-  if (keep_inputs) {
-    workload.inputs.push_back(std::move(row.input));
-    workload.input_flops.push_back(flops);
-    workload.input_tokens.push_back(counter.tokens());
-  }
+  counted.inputs.push_back(std::move(row.input));
+  counted.offsets.push_back(std::move(offsets));
   return {};
+}
+
+/// Of each row, one a task of the question; none where all layers run whatever the answer is.
+std::vector<std::vector<float>> depths_of(engine::Engine& engine, const BenchQuestion& question,
+                                          const std::vector<model::Input>& inputs) {
+  std::vector<std::vector<float>> depths(inputs.size());
+  if (question.predict.full_depth || !question.has_exits(engine.metadata())) return depths;
+  const auto outcomes = engine.predict(inputs, question.set, question.predict);
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    for (const model::Prediction& prediction : outcomes[i].predictions) {
+      depths[i].push_back(prediction.depth);
+    }
+  }
+  return depths;
+}
+
+void add_costs(engine::Engine& engine, const BenchQuestion& question, CountedRows counted,
+               bool keep_inputs, Workload& workload) {
+  const artifact::Metadata& metadata = engine.metadata();
+  const auto depths = depths_of(engine, question, counted.inputs);
+  for (size_t i = 0; i < counted.inputs.size(); ++i) {
+    const Flops flops = count_flops(metadata, question, counted.offsets[i], depths[i]);
+    const float layers = pass_depth(metadata, question, depths[i]);
+    workload.flops += flops;
+    workload.layers += layers;
+    ++workload.rows;
+    if (!keep_inputs) continue;
+    workload.inputs.push_back(std::move(counted.inputs[i]));
+    workload.input_flops.push_back(flops);
+    workload.input_tokens.push_back(counted.offsets[i].back());
+    workload.input_depths.push_back(layers);
+  }
 }
 
 }  // namespace
 
+bool BenchQuestion::has_exits(const artifact::Metadata& metadata) const {
+  return std::ranges::any_of(
+      set, [&](int32_t index) { return !metadata.tasks[index].task.exits.empty(); });
+}
+
+float pass_depth(const artifact::Metadata& metadata, const BenchQuestion& question,
+                 std::span<const float> depths) {
+  const auto layers = static_cast<float>(metadata.spec.layers);
+  float deepest = depths.empty() ? layers : 0;
+  for (size_t t = 0; t < depths.size(); ++t) {
+    const bool has_exits = !metadata.tasks[question.set[t]].task.exits.empty();
+    deepest = std::max(deepest, has_exits ? depths[t] : layers);
+  }
+  return deepest;
+}
+
 Flops count_flops(const artifact::Metadata& metadata, const BenchQuestion& question,
-                  std::span<const int32_t> offsets) {
-  Flops flops = runtime::backbone_flops(metadata, offsets);
+                  std::span<const int32_t> offsets, std::span<const float> depths) {
   const auto sequences = static_cast<int32_t>(offsets.size()) - 1;
-  for (const int32_t index : question.set) {
-    const artifact::TaskEntry& entry = metadata.tasks[index];
-    flops.fp32 +=
-        runtime::head_flops(metadata.spec, sequences, entry.task.outputs(), entry.has_dense);
+  const auto layers = static_cast<float>(metadata.spec.layers);
+  const std::vector<float> each(static_cast<size_t>(sequences),
+                                pass_depth(metadata, question, depths));
+  Flops flops = runtime::backbone_flops(metadata, offsets, each);
+  for (size_t t = 0; t < question.set.size(); ++t) {
+    const artifact::TaskEntry& entry = metadata.tasks[question.set[t]];
+    const auto head = [&](bool has_dense) {
+      return runtime::head_flops(metadata.spec, sequences, entry.task.outputs(), has_dense);
+    };
+    const bool uses_exits = !depths.empty() && !entry.task.exits.empty();
+    if (!uses_exits || depths[t] == layers) flops.fp32 += head(entry.has_dense);
+    for (const model::Exit& exit : entry.task.exits) {
+      if (uses_exits && static_cast<float>(exit.after_layer) <= depths[t])
+        flops.fp32 += head(false);
+    }
   }
   return flops;
 }
@@ -109,7 +166,7 @@ Status MemoryFile::append(std::string_view bytes) {
 
 std::string MemoryFile::path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
 
-Result<Workload> load_workload(const engine::Engine& engine, const BenchQuestion& question,
+Result<Workload> load_workload(engine::Engine& engine, const BenchQuestion& question,
                                const std::vector<std::string>& paths, int64_t limit,
                                bool keep_inputs) {
   constexpr size_t kRowsAtATime = 256;
@@ -131,10 +188,12 @@ Result<Workload> load_workload(const engine::Engine& engine, const BenchQuestion
     TILEWISE_RETURN_IF_ERROR(reader.next(most, chunk));
     seen += static_cast<int64_t>(chunk.lines.size());
     bytes.clear();
+    CountedRows counted;
     for (const auto& line : chunk.lines) {
-      const Status status = add_row(line, parser, counter, keep_inputs, workload, bytes);
+      const Status status = add_row(line, parser, counter, counted, bytes);
       if (!status.ok() && rejected++ == 0) first_rejected = status;
     }
+    add_costs(engine, question, std::move(counted), keep_inputs, workload);
     TILEWISE_RETURN_IF_ERROR(workload.file.append(bytes));
   }
   if (rejected > 0) {

@@ -19,6 +19,9 @@ struct BenchQuestion {
   std::string tasks;  ///< "a,b"
   engine::TaskSet set;
   engine::PredictOptions predict;
+
+  /// Whether any of the tasks has exits: then the depth is reported.
+  bool has_exits(const artifact::Metadata& metadata) const;
 };
 
 using runtime::Flops;
@@ -27,9 +30,15 @@ using runtime::Flops;
 inline constexpr std::array kPrecisions = {model::Precision::int8, model::Precision::bf16,
                                            model::Precision::fp32};
 
-/// FLOPs of a pass over sequences of these offsets with the question's heads.
+/// Layers that an input went through, whose answers took `depths`, one a task of the question
+/// (none: all layers): those of the deepest, and all of them where a task has no exits.
+float pass_depth(const artifact::Metadata& metadata, const BenchQuestion& question,
+                 std::span<const float> depths);
+
+/// FLOPs of a pass over sequences of these offsets, each of this depth, with the heads and exits
+/// that the question asked on the way.
 Flops count_flops(const artifact::Metadata& metadata, const BenchQuestion& question,
-                  std::span<const int32_t> offsets);
+                  std::span<const int32_t> offsets, std::span<const float> depths);
 
 /// A file that lives in memory, so that no disk is measured. Move-only.
 class MemoryFile {
@@ -52,14 +61,17 @@ struct Workload {
   MemoryFile file;  ///< the rows that can be answered, as JSON lines
   int64_t rows = 0;
   Flops flops = {};                        ///< of all rows together
+  double layers = 0;                       ///< that all rows together go through
   std::vector<model::Input> inputs = {};   ///< the rows, and
   std::vector<Flops> input_flops = {};     ///< what each costs, and
-  std::vector<int32_t> input_tokens = {};  ///< its length: all three only when asked for
+  std::vector<int32_t> input_tokens = {};  ///< its length, and
+  std::vector<float> input_depths = {};    ///< its layers: all four only when asked for
 };
 
-/// Reads the first `limit` rows (0: all) of `paths`. Rows that cannot be answered are warned of and
-/// left out. Errors: those of reading; invalid_input when no row is left.
-Result<Workload> load_workload(const engine::Engine& engine, const BenchQuestion& question,
+/// Reads the first `limit` rows (0: all) of `paths`, and answers them once where it takes that to
+/// know how deep they go. Rows that cannot be answered are warned of and left out. Errors: those of
+/// reading; invalid_input when no row is left.
+Result<Workload> load_workload(engine::Engine& engine, const BenchQuestion& question,
                                const std::vector<std::string>& paths, int64_t limit,
                                bool keep_inputs);
 

@@ -54,6 +54,7 @@ void add_eval(CLI::App& app, Action& action) {
       ->type_name("LOGIT");
   verb->add_flag("--both-orders", flags->task.both_orders,
                  "Pairs: the mean over (left, right) and (right, left)");
+  flags->task.add_full_depth_to(*verb);
   verb->add_option(
           "--input", flags->options.inputs,
           "Files or directories of rows with labels, JSON lines or CSV; - is standard input")

@@ -30,6 +30,20 @@ std::string logit(const std::optional<float>& value) {
   return value ? fmt::format("{}", *value) : "-";
 }
 
+std::string describe(float temperature, const std::optional<eval::BestCalibration>& best) {
+  if (!best) return "";
+  return line("best temperature",
+              fmt::format("{:.4g} instead of {}: calibration error {}, log loss {} on these rows",
+                          best->temperature, temperature, percent(best->calibration_error),
+                          number(best->log_loss)));
+}
+
+std::string describe(const eval::DepthQuality& depth) {
+  return line("depth",
+              fmt::format("{:.2f} of {} layers; {:.2f} % of the decisions are others at full depth",
+                          depth.mean, depth.layers, 100 * depth.changed));
+}
+
 std::string describe(const Confusion& counts) {
   return fmt::format(
       "{:.2f} %  (precision {:.2f} %, recall {:.2f} %: {} right, {} too many, {} missed)",
@@ -76,14 +90,16 @@ struct Describer {
     return text + line("ROC AUC", percent(quality.roc_auc)) +
            line("average precision", percent(quality.average_precision)) +
            line("calibration error", percent(quality.calibration_error)) +
-           line("log loss", number(quality.log_loss));
+           line("log loss", number(quality.log_loss)) +
+           describe(task.temperature, quality.best_calibration);
   }
 
   std::string operator()(const eval::MulticlassQuality& quality) const {
     std::string text =
         line("accuracy", percent(quality.accuracy)) + line("macro F1", percent(quality.macro_f1)) +
         line("calibration error", percent(quality.calibration_error)) +
-        line("log loss", number(quality.log_loss)) + describe_worst(quality.labels, task);
+        line("log loss", number(quality.log_loss)) +
+        describe(task.temperature, quality.best_calibration) + describe_worst(quality.labels, task);
     if (!quality.out_of_scope) return text;
     const eval::OutOfScopeQuality& outside = *quality.out_of_scope;
     text += line("out of scope", fmt::format("{} rows", outside.rows));
@@ -122,6 +138,22 @@ void write(rows::JsonWriter& json, const char* name, const std::optional<double>
 void write_float32(rows::JsonWriter& json, const char* name, const std::optional<float>& value) {
   json.key(name);
   value ? json.float32(*value) : json.null();
+}
+
+void write_calibration(rows::JsonWriter& json, float temperature,
+                       const std::optional<eval::BestCalibration>& best) {
+  const auto of_best = [&](const char* name, double eval::BestCalibration::* value) {
+    write(json, name, best ? std::optional((*best).*value) : std::nullopt);
+  };
+  json.key("temperature").float32(temperature);
+  of_best("best_temperature", &eval::BestCalibration::temperature);
+  of_best("best_calibration_error", &eval::BestCalibration::calibration_error);
+  of_best("best_log_loss", &eval::BestCalibration::log_loss);
+}
+
+void write_depth(rows::JsonWriter& json, const eval::DepthQuality& depth) {
+  json.key("depth").begin_object().key("mean").number(depth.mean);
+  json.key("layers").integer(depth.layers).key("changed").number(depth.changed).end_object();
 }
 
 void write_counts(rows::JsonWriter& json, const Confusion& counts) {
@@ -173,6 +205,7 @@ struct JsonReporter {
     write(json, "average_precision", quality.average_precision);
     write(json, "calibration_error", quality.calibration_error);
     write(json, "log_loss", quality.log_loss);
+    write_calibration(json, task.temperature, quality.best_calibration);
   }
 
   void operator()(const eval::MulticlassQuality& quality) const {
@@ -180,6 +213,7 @@ struct JsonReporter {
     write(json, "macro_f1", quality.macro_f1);
     write(json, "calibration_error", quality.calibration_error);
     write(json, "log_loss", quality.log_loss);
+    write_calibration(json, task.temperature, quality.best_calibration);
     if (quality.out_of_scope) write_out_of_scope(json, *quality.out_of_scope);
     write_labels(json, quality.labels, task);
   }
@@ -209,7 +243,8 @@ std::string describe(const eval::Report& report, const model::Task& task) {
   if (report.rejected > 0) rows += fmt::format(", {} more rejected", report.rejected);
   if (report.truncated > 0) rows += fmt::format(", {} of them cut", report.truncated);
   return line("task", fmt::format("{} ({})", task.name, model::name_of(task.kind))) +
-         line("rows", rows) + std::visit(Describer{task}, report.quality);
+         line("rows", rows) + (report.depth ? describe(*report.depth) : "") +
+         std::visit(Describer{task}, report.quality);
 }
 
 std::string to_json(const eval::Report& report, const model::Task& task,
@@ -220,6 +255,7 @@ std::string to_json(const eval::Report& report, const model::Task& task,
   json.key("isa").string(engine.isa());
   json.key("rows").integer(report.rows).key("rejected").integer(report.rejected);
   json.key("truncated").integer(report.truncated).key("seconds").number(report.seconds);
+  if (report.depth) write_depth(json, *report.depth);
   std::visit(JsonReporter{json, task}, report.quality);
   json.end_object();
   return json.text() + "\n";

@@ -1,5 +1,6 @@
 #include "cli/flags.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -18,6 +19,11 @@ bool any_task(const engine::Engine& engine, const engine::TaskSet& set,
     }
   }
   return false;
+}
+
+bool any_exits(const engine::Engine& engine, const engine::TaskSet& set) {
+  return std::ranges::any_of(
+      set, [&](int32_t index) { return !engine.metadata().tasks[index].task.exits.empty(); });
 }
 
 Status does_not_apply(const char* flag, const char* expected, const std::string& tasks) {
@@ -96,7 +102,13 @@ void TaskFlags::add_to(CLI::App& verb) {
       ->type_name("LOGIT");
   verb.add_flag("--both-orders", both_orders,
                 "Pairs: the mean over (left, right) and (right, left)");
+  add_full_depth_to(verb);
   verb.add_flag("--logits", logits, "The head's raw outputs, too");
+}
+
+void TaskFlags::add_full_depth_to(CLI::App& verb) {
+  verb.add_flag("--full-depth", full_depth,
+                "All layers for every input: the task's exits are not used");
 }
 
 Result<std::string> TaskFlags::resolve(const engine::Engine& engine) const {
@@ -129,8 +141,13 @@ Result<engine::PredictOptions> TaskFlags::predict_options(const engine::Engine& 
   if (both_orders && engine.metadata().tasks[set.front()].task.input != model::InputKind::pair) {
     return does_not_apply("--both-orders", "a task whose input is a pair", resolved);
   }
-  return engine::PredictOptions{
-      .top = top.value_or(1), .both_orders = both_orders, .threshold = threshold};
+  if (full_depth && !any_exits(engine, set)) {
+    return does_not_apply("--full-depth", "a task with exits", resolved);
+  }
+  return engine::PredictOptions{.top = top.value_or(1),
+                                .both_orders = both_orders,
+                                .threshold = threshold,
+                                .full_depth = full_depth};
 }
 
 void RejectionFlag::add_to(CLI::App& verb) {

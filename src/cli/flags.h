@@ -39,16 +39,18 @@ struct ModelFlags {
   Result<std::shared_ptr<engine::Engine>> open(int32_t default_replicas = 0) const;
 };
 
-/// --task, --top, --logits, --threshold, --both-orders. What was given and does not apply to any of
-/// the tasks is refused rather than ignored.
+/// --task, --top, --logits, --threshold, --both-orders, --full-depth. What was given and does not
+/// apply to any of the tasks is refused rather than ignored.
 struct TaskFlags {
   std::string names;
   std::optional<int32_t> top;
   std::optional<float> threshold;
   bool both_orders = false;
+  bool full_depth = false;
   bool logits = false;
 
   void add_to(CLI::App& verb);
+  void add_full_depth_to(CLI::App& verb);  ///< alone
   /// The tasks asked for; the only one of the model where none was. Errors: invalid_argument,
   /// not_found.
   Result<std::string> resolve(const engine::Engine& engine) const;

@@ -209,6 +209,9 @@ void add_requests(CLI::App& verb, ServeFlags& flags) {
   verb.add_flag("--auto-truncate", settings.auto_truncate,
                 "Cut text that is too long where the request does not say whether to; the reply "
                 "says so");
+  verb.add_flag("--full-depth", settings.full_depth,
+                "All layers for every input where the request does not say: the tasks' exits are "
+                "not used");
 }
 
 void add_network(CLI::App& verb, ServeFlags& flags) {

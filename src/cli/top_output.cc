@@ -1,7 +1,8 @@
 // What `tilewise top` shows: for people and as JSON.
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -13,7 +14,7 @@ namespace {
 
 constexpr int kReplicaColumns = 40;
 constexpr int kBarColumns = 18;
-constexpr int kNumberColumns = 8, kNumbers = 7;
+constexpr int kNumberColumns = 8;
 constexpr int kFewestNameColumns = 16;
 
 // ---- numbers ----
@@ -147,22 +148,25 @@ std::string name_of(const TaskReport& task) {
 }
 
 void add_tasks(const TopReport& report, int columns, Lines& lines) {
-  const int name_columns = std::max(kFewestNameColumns, columns - kNumbers * kNumberColumns);
-  const auto row = [&](const std::string& name, const std::array<std::string, kNumbers>& cells) {
-    std::string line = pad(name, name_columns);
+  const bool has_depth = std::ranges::any_of(
+      report.tasks, [](const TaskReport& task) { return !std::isnan(task.depth); });
+  const auto row = [&](const std::string& name, std::vector<std::string> cells) {
+    if (!has_depth) cells.pop_back();
+    const int numbers = static_cast<int>(cells.size()) * kNumberColumns;
+    std::string line = pad(name, std::max(kFewestNameColumns, columns - numbers));
     for (const std::string& cell : cells) line += fmt::format("{:>{}}", cell, kNumberColumns);
     return line;
   };
-  lines.add_bold(
-      row("task", {"req/s", "fail/s", "p50 ms", "p99 ms", "queue99", "pass99", "tokens"}));
+  lines.add_bold(row(
+      "task", {"req/s", "fail/s", "p50 ms", "p99 ms", "queue99", "pass99", "tokens", "layers"}));
   for (size_t i = 0; i < report.tasks.size(); ++i) {
     const size_t more = report.tasks.size() - i;
     if (lines.left() == 1 && more > 1) return lines.add(fmt::format("... {} more", more));
     const TaskReport& task = report.tasks[i];
-    lines.add(
-        row(name_of(task), {number(task.rate), number(task.failed_rate), milliseconds(task.p50),
-                            milliseconds(task.p99), milliseconds(task.queue_p99),
-                            milliseconds(task.compute_p99), number(task.tokens)}));
+    lines.add(row(name_of(task),
+                  {number(task.rate), number(task.failed_rate), milliseconds(task.p50),
+                   milliseconds(task.p99), milliseconds(task.queue_p99),
+                   milliseconds(task.compute_p99), number(task.tokens), number(task.depth)}));
   }
 }
 
@@ -178,7 +182,7 @@ void write_task(rows::JsonWriter& json, const TaskReport& task) {
   write_ms(json, "p99_ms", task.p99);
   write_ms(json, "queue_p99_ms", task.queue_p99);
   write_ms(json, "compute_p99_ms", task.compute_p99);
-  json.key("tokens").number(task.tokens).end_object();
+  json.key("tokens").number(task.tokens).key("depth").number(task.depth).end_object();
 }
 
 }  // namespace

@@ -69,6 +69,8 @@ TaskReport compare_task(const Between& between, const std::string& model, const 
               kRequests, [&](const Series& one) { return is_ours(one) && !is_ok(one); }),
           .tokens = ratio(between.count("tilewise_request_tokens_sum", is_ours),
                           between.count("tilewise_request_tokens_count", is_ours)),
+          .depth = ratio(between.count("tilewise_depth_layers_total", is_ours),
+                         between.count("tilewise_depth_answers_total", is_ours)),
           .p50 = between.quantile("tilewise_request_duration_seconds", 0.5, is_ours),
           .p99 = p99("tilewise_request_duration_seconds"),
           .queue_p99 = p99("tilewise_request_queue_seconds"),

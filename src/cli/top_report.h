@@ -21,6 +21,7 @@ struct TaskReport {
   double rate = 0;          ///< answered well, a second
   double failed_rate = 0;
   double tokens = 0;  ///< a request
+  double depth = 0;   ///< layers an answer; NaN also where the task has no exits
   double p50 = 0, p99 = 0;
   double queue_p99 = 0, compute_p99 = 0;
 };

@@ -68,6 +68,23 @@ TEST(TopReport, IsWhatHappenedBetweenTwoLooks) {
   EXPECT_DOUBLE_EQ(report.tasks[0].failed_rate, 10);
 }
 
+TEST(TopReport, TheDepthIsShownWhereTasksHaveExits) {
+  const auto with = [](double layers, double answers) {
+    std::ostringstream text;
+    const char* labels = "{model=\"m\",protocol=\"tei\",task=\"t\"} ";
+    text << metrics(1000, 0, 1) << "tilewise_depth_layers_total" << labels << layers
+         << "\ntilewise_depth_answers_total" << labels << answers << '\n';
+    return text.str();
+  };
+  const TopReport report = compare(sample(1, with(10, 5)), sample(2, with(85, 25)));
+  EXPECT_DOUBLE_EQ(report.tasks[0].depth, 3.75);
+  EXPECT_NE(picture(report, "x", {}).find("layers"), std::string::npos);
+  EXPECT_NE(to_json(report).find("\"depth\":3.75"), std::string::npos);
+  const TopReport without = compare(sample(1, metrics(1, 0, 1)), sample(2, metrics(9, 0, 1)));
+  EXPECT_EQ(picture(without, "x", {}).find("layers"), std::string::npos);
+  EXPECT_NE(to_json(without).find("\"depth\":null"), std::string::npos);
+}
+
 TEST(TopReport, AServerThatWasStartedAnew) {
   const TopReport report =
       compare(sample(10, metrics(1000, 5, 3)), sample(11, metrics(100, 0, 0.25)));

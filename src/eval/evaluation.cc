@@ -30,10 +30,11 @@ class Evaluation {
         predict_(options.predict),
         limit_(options.limit),
         task_(engine.metadata().tasks[tasks_.front()].task),
+        layers_(engine.metadata().spec.layers),
         rows_(task_.input),
         truths_(std::move(truths)),
         on_rejected_(on_rejected),
-        collector_(task_, options.predict) {
+        collector_(task_, options.predict, layers_) {
     predict_.top = 0;  // the probability of the right label is wanted, whichever it is
   }
 
@@ -43,6 +44,7 @@ class Evaluation {
  private:
   void add(const rows::LineReader::Line& line);
   void answer();
+  void count_changed();
   void reject(const Status& status) {
     ++rejected_;
     on_rejected_(status);
@@ -53,6 +55,7 @@ class Evaluation {
   engine::PredictOptions predict_;
   const int64_t limit_;
   const model::Task& task_;
+  const int32_t layers_;
   rows::RowParser rows_;
   TruthParser truths_;
   const OnRejected& on_rejected_;
@@ -63,8 +66,14 @@ class Evaluation {
   std::vector<Truth> due_;
   std::vector<std::string> lines_;
 
+  // What exits have answered.
+  std::vector<model::Input> early_inputs_;
+  std::vector<model::Prediction> early_;
+
   int64_t rejected_ = 0;
   int64_t truncated_ = 0;
+  double depth_ = 0;  // sum over the rows
+  int64_t changed_ = 0;
 };
 
 void Evaluation::add(const rows::LineReader::Line& line) {
@@ -79,19 +88,36 @@ void Evaluation::add(const rows::LineReader::Line& line) {
 }
 
 void Evaluation::answer() {
-  const auto outcomes = engine_.predict(inputs_, tasks_, predict_);
+  auto outcomes = engine_.predict(inputs_, tasks_, predict_);
   for (size_t i = 0; i < outcomes.size(); ++i) {
     if (!outcomes[i].status.ok()) {
       reject(at_line(outcomes[i].status, lines_[i]));
       continue;
     }
-    const model::Prediction& prediction = outcomes[i].predictions.front();
+    model::Prediction& prediction = outcomes[i].predictions.front();
     truncated_ += prediction.truncated ? 1 : 0;
+    depth_ += prediction.depth;
     collector_.add(prediction, due_[i]);
+    if (!collector_.is_early(prediction)) continue;
+    early_inputs_.push_back(std::move(inputs_[i]));
+    early_.push_back(std::move(prediction));
   }
+  count_changed();
   inputs_.clear();
   due_.clear();
   lines_.clear();
+}
+
+void Evaluation::count_changed() {
+  engine::PredictOptions at_full_depth = predict_;
+  at_full_depth.full_depth = true;
+  const auto outcomes = engine_.predict(early_inputs_, tasks_, at_full_depth);
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    const auto& predictions = outcomes[i].predictions;  // none: it could be answered a moment ago
+    changed_ += !predictions.empty() && is_same_decision(early_[i], predictions.front()) ? 0 : 1;
+  }
+  early_inputs_.clear();
+  early_.clear();
 }
 
 Status Evaluation::read(rows::LineReader& reader) {
@@ -109,10 +135,16 @@ Status Evaluation::read(rows::LineReader& reader) {
 }
 
 Report Evaluation::report() const {
-  return {.rows = collector_.rows(),
-          .rejected = rejected_,
-          .truncated = truncated_,
-          .quality = collector_.quality()};
+  Report report{.rows = collector_.rows(),
+                .rejected = rejected_,
+                .truncated = truncated_,
+                .quality = collector_.quality()};
+  const auto rows = static_cast<double>(report.rows);
+  if (!task_.exits.empty() && report.rows > 0) {
+    report.depth = {
+        .mean = depth_ / rows, .layers = layers_, .changed = static_cast<double>(changed_) / rows};
+  }
+  return report;
 }
 
 }  // namespace

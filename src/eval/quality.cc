@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <limits>
 #include <span>
+#include <utility>
 
 #include "engine/head.h"
 
@@ -35,8 +36,19 @@ float threshold_keeping(std::vector<float> values) {
 
 }  // namespace
 
-Collector::Collector(const model::Task& task, const engine::PredictOptions& options)
-    : task_(task), threshold_(options.threshold.value_or(task.threshold.value_or(0))) {
+bool is_same_decision(const model::Prediction& one, const model::Prediction& other) {
+  if (one.out_of_scope || other.out_of_scope) return one.out_of_scope == other.out_of_scope;
+  if (one.labels.empty() || other.labels.empty()) {
+    return one.over_threshold == other.over_threshold;
+  }
+  return one.labels.front().label == other.labels.front().label;
+}
+
+Collector::Collector(const model::Task& task, const engine::PredictOptions& options, int32_t layers)
+    : task_(task),
+      threshold_(options.threshold.value_or(task.threshold.value_or(0))),
+      layers_(layers),
+      full_logits_(task.outputs()) {
   if (task.kind != model::TaskKind::multilabel) return;
   for (int32_t label = 0; label < task.outputs(); ++label) labels_.push_back({.label = label});
 }
@@ -47,7 +59,7 @@ void Collector::add(const model::Prediction& prediction, const Truth& truth) {
     case model::TaskKind::binary:
       scores_.push_back(prediction.logits[0]);
       truths_.push_back(truth.positive ? 1 : 0);
-      return;
+      return add_logits(prediction, truth.positive ? 1 : 0);
     case model::TaskKind::multiclass:
       return add_multiclass(prediction, truth);
     case model::TaskKind::multilabel:
@@ -61,16 +73,28 @@ void Collector::add(const model::Prediction& prediction, const Truth& truth) {
   }
 }
 
+void Collector::add_logits(const model::Prediction& prediction, int32_t due) {
+  if (!is_early(prediction)) {
+    full_rows_.push_back(class_rows_);
+    full_logits_.add(prediction.logits, due);
+  }
+  ++class_rows_;
+}
+
 void Collector::add_multiclass(const model::Prediction& prediction, const Truth& truth) {
   const model::LabelScore& best = prediction.labels.front();
   const auto due = std::ranges::find(prediction.labels, truth.label, &model::LabelScore::label);
-  scores_.push_back(static_cast<float>(engine::log_sum_exp(prediction.logits, 1)));
+  // What an exit has answered is in scope, whatever the threshold.
+  scores_.push_back(is_early(prediction)
+                        ? std::numeric_limits<float>::infinity()
+                        : static_cast<float>(engine::log_sum_exp(prediction.logits, 1)));
   truths_.push_back(truth.label >= 0 ? 1 : 0);
   rejected_.push_back(prediction.out_of_scope ? 1 : 0);
   due_.push_back(truth.label);
   best_.push_back(best.label);
   best_probability_.push_back(best.score);
   due_probability_.push_back(due != prediction.labels.end() ? due->score : 0);
+  if (truth.label >= 0) add_logits(prediction, truth.label);
 }
 
 void Collector::add_multilabel(const model::Prediction& prediction, const Truth& truth) {
@@ -116,6 +140,8 @@ BinaryQuality Collector::binary() const {
   }
   quality.calibration_error = expected_calibration_error(positive, truths_);
   quality.log_loss = log_loss(of_truth);
+  quality.best_calibration = best_calibration(std::vector<int32_t>(scores_.size(), 1), truths_,
+                                              std::move(positive), std::move(of_truth));
   return quality;
 }
 
@@ -138,9 +164,30 @@ MulticlassQuality Collector::multiclass() const {
     quality.macro_f1 = eval::macro_f1(quality.labels);
     quality.calibration_error = expected_calibration_error(probability, right);
     quality.log_loss = log_loss(of_truth);
+    quality.best_calibration =
+        best_calibration(best, right, std::move(probability), std::move(of_truth));
   }
   if (due.size() < due_.size()) quality.out_of_scope = out_of_scope();
   return quality;
+}
+
+/// `asked`: the class whose probability is given, for each row that has one, and whether it
+/// happened.
+std::optional<BestCalibration> Collector::best_calibration(std::span<const int32_t> asked,
+                                                           std::span<const uint8_t> happened,
+                                                           std::vector<double> probabilities,
+                                                           std::vector<double> of_truth) const {
+  const std::optional<double> temperature = best_temperature(full_logits_);
+  if (!temperature) return std::nullopt;
+  for (size_t i = 0; i < full_rows_.size(); ++i) {
+    const size_t row = full_rows_[i];
+    const auto logits = full_logits_.logits(i);
+    probabilities[row] = probability(logits, asked[row], *temperature);
+    of_truth[row] = probability(logits, full_logits_.due(i), *temperature);
+  }
+  return BestCalibration{.temperature = *temperature,
+                         .calibration_error = expected_calibration_error(probabilities, happened),
+                         .log_loss = eval::log_loss(of_truth)};
 }
 
 OutOfScopeQuality Collector::out_of_scope() const {

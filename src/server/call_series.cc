@@ -44,6 +44,10 @@ CallSeriesTable::CallSeriesTable(FamilyList& families)
     : requests_(families.counter("tilewise_requests_total", "Requests answered, by outcome.")),
       cached_inputs_(families.counter("tilewise_request_cached_inputs_total",
                                       "Inputs that were answered from the response cache.")),
+      depth_layers_(families.counter("tilewise_depth_layers_total",
+                                     "Layers that the answers of tasks with exits took.")),
+      depth_answers_(
+          families.counter("tilewise_depth_answers_total", "Answers of tasks with exits.")),
       total_(families.histogram(
           "tilewise_request_duration_seconds",
           "Time from the last byte of a request to the first of its answer, of those "
@@ -102,14 +106,33 @@ std::unique_ptr<CallSeries> CallSeriesTable::create(const CallLabels& labels) {
   return series;
 }
 
+namespace {
+
+/// Makes the counter that belongs at `place`: the same one for all who ask at the same time.
+Counter& make_counter(std::atomic<Counter*>& place, prometheus::Family<Counter>& family,
+                      const prometheus::Labels& names) {
+  Counter& added = family.Add(names);
+  place.store(&added, std::memory_order_release);
+  return added;
+}
+
+}  // namespace
+
 Counter& CallSeriesTable::requests(CallSeries& series, StatusCode code) {
   std::atomic<Counter*>& there = series.requests[static_cast<size_t>(code)];
   if (Counter* const known = there.load(std::memory_order_acquire)) return *known;
   prometheus::Labels names = to_prometheus(series.labels());
   names["code"] = name_of(code);
-  Counter& added = requests_.Add(names);  // the same for whoever asks at the same time
-  there.store(&added, std::memory_order_release);
-  return added;
+  return make_counter(there, requests_, names);
+}
+
+DepthCounters CallSeriesTable::depth(CallSeries& series) {
+  Counter* const layers = series.depth_layers.load(std::memory_order_acquire);
+  Counter* const answers = series.depth_answers.load(std::memory_order_acquire);
+  if (layers != nullptr && answers != nullptr) return {*layers, *answers};
+  const prometheus::Labels names = to_prometheus(series.labels());
+  return {make_counter(series.depth_layers, depth_layers_, names),
+          make_counter(series.depth_answers, depth_answers_, names)};
 }
 
 }  // namespace tilewise::server

@@ -41,11 +41,19 @@ struct CallSeries {
   prometheus::Histogram* tokens = nullptr;
   prometheus::Histogram* inputs = nullptr;
   prometheus::Counter* cached_inputs = nullptr;
+  std::atomic<prometheus::Counter*> depth_layers = nullptr;  ///< null: no task with exits yet
+  std::atomic<prometheus::Counter*> depth_answers = nullptr;
   // Not exposed: what KServe's statistics want beside these.
   prometheus::Counter failure_seconds;
   prometheus::Counter passes;
 
   CallLabels labels() const { return {protocol, model, task}; }
+};
+
+/// Of tasks with exits: layers, summed over answers.
+struct DepthCounters {
+  prometheus::Counter& layers;
+  prometheus::Counter& answers;
 };
 
 /// Grows up to a bound, loses nothing. Thread-safe; the list of families outlives it.
@@ -60,6 +68,7 @@ class CallSeriesTable {
   CallSeries& obtain(const CallLabels& labels);
 
   prometheus::Counter& requests(CallSeries& series, StatusCode code);
+  DepthCounters depth(CallSeries& series);
 
   /// Calls visit(const CallSeries&) for each, in no order.
   template <class Visit>
@@ -81,6 +90,8 @@ class CallSeriesTable {
 
   Family<prometheus::Counter>& requests_;
   Family<prometheus::Counter>& cached_inputs_;
+  Family<prometheus::Counter>& depth_layers_;
+  Family<prometheus::Counter>& depth_answers_;
   Family<prometheus::Histogram>& total_;
   Family<prometheus::Histogram>& queue_;
   Family<prometheus::Histogram>& tokenize_;

@@ -139,6 +139,10 @@ void Metrics::on_call(const CallReport& report) {
     series.cached_inputs->Increment(static_cast<double>(report.cached_inputs));
   }
   if (report.cached_inputs < report.inputs) series.passes.Increment();
+  if (report.depth.answers == 0) return;
+  const DepthCounters depth = state_->calls.depth(series);
+  depth.layers.Increment(report.depth.layers);
+  depth.answers.Increment(static_cast<double>(report.depth.answers));
 }
 
 void Metrics::on_pass(const engine::PassReport& report) {

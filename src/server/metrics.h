@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "engine/repository.h"
 #include "engine/service.h"
+#include "server/depth.h"
 
 namespace tilewise::server {
 
@@ -25,6 +26,7 @@ struct CallReport {
   int64_t inputs = 0;
   int64_t tokens = 0;
   int64_t cached_inputs = 0;
+  DepthTotals depth = {};
   engine::RequestTimes times = {};
   double total_seconds = 0;  ///< from the last byte of the request to the first of the response
 };

@@ -76,6 +76,22 @@ TEST(Metrics, ACallGoesIntoItsBuckets) {
   EXPECT_EQ(value(text, "tilewise_request_cached_inputs_total" + kLabels), 2);
 }
 
+TEST(Metrics, TheDepthIsCountedWhereTasksHaveExits) {
+  Metrics metrics;
+  metrics.on_call(report("m", "t"));
+  EXPECT_EQ(expose(metrics).find("tilewise_depth"), std::string::npos);
+  CallReport early = report("m", "t");
+  early.depth = {.layers = 6.5, .answers = 2};
+  metrics.on_call(early);
+  metrics.on_call(early);
+  const Status overload = overloaded({.what = "full"});
+  early.status = &overload;
+  metrics.on_call(early);
+  const std::string text = expose(metrics);
+  EXPECT_EQ(value(text, "tilewise_depth_layers_total" + kLabels), 13);
+  EXPECT_EQ(value(text, "tilewise_depth_answers_total" + kLabels), 4);
+}
+
 TEST(Metrics, AFailureIsCountedWithoutATime) {
   Metrics metrics;
   metrics.on_call(report("m", "t"));

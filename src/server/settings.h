@@ -40,6 +40,7 @@ struct Settings {
   std::chrono::milliseconds drain_time{30000};  ///< for what was accepted when a stop is asked for
   std::string default_task;    ///< TEI, OpenAI, SageMaker, where the request names none
   bool auto_truncate = false;  ///< cut overlong text where the request does not say
+  bool full_depth = false;     ///< exits are not used where the request does not say
   Limits limits;
   TlsFiles tls;
   std::vector<std::string> api_keys;  ///< none: everybody may ask

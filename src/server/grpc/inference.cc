@@ -101,6 +101,7 @@ void Inference::report() const {
                           .inputs = static_cast<int64_t>(query_.size()),
                           .tokens = query_.tokens,
                           .cached_inputs = query_.cached_inputs,
+                          .depth = status_.ok() ? depth_of(query_) : DepthTotals{},
                           .times = query_.times,
                           .total_seconds = seconds_between(query_.arrival, app.clock.now())};
   app.metrics.on_call(report);

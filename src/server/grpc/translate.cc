@@ -79,6 +79,7 @@ Status read_parameters(const Parameters& parameters, kserve::InferParameters& ou
   }
   TILEWISE_RETURN_IF_ERROR(read_priority(parameters, out.priority));
   TILEWISE_RETURN_IF_ERROR(read_bool(parameters, "truncate", out.truncate));
+  TILEWISE_RETURN_IF_ERROR(read_bool(parameters, "full_depth", out.full_depth));
   return read_bool(parameters, "both_orders", out.both_orders);
 }
 

@@ -119,6 +119,7 @@ TEST_F(TranslateTest, Parameters) {
   parameter("truncate").set_bool_param(true);
   parameter("truncation_direction").set_string_param("left");
   parameter("both_orders").set_bool_param(true);
+  parameter("full_depth").set_bool_param(false);
   parameter("of_somebody_else").set_double_param(0.5);
   expect_call();
   EXPECT_EQ(call_.parameters.tasks, "intent,topic");
@@ -127,6 +128,7 @@ TEST_F(TranslateTest, Parameters) {
   EXPECT_EQ(call_.parameters.truncate, true);
   EXPECT_TRUE(call_.parameters.truncate_left);
   EXPECT_TRUE(call_.parameters.both_orders);
+  EXPECT_EQ(call_.parameters.full_depth, false);
 }
 
 TEST_F(TranslateTest, PriorityAsTritonsNumber) {

@@ -381,6 +381,7 @@ void Connection::choose_request_id() {
 
 void Connection::record(Time answered) const {
   if (route_.endpoint != nullptr && route_.endpoint->is_inference) {
+    const bool is_answered = !refusal_ && query.status.ok() && query.model != nullptr;
     app.metrics.on_call({.protocol = route_.protocol,
                          .model = model,
                          .task = task,
@@ -388,6 +389,7 @@ void Connection::record(Time answered) const {
                          .inputs = refusal_ ? 0 : static_cast<int64_t>(query.size()),
                          .tokens = refusal_ ? 0 : query.tokens,
                          .cached_inputs = refusal_ ? 0 : query.cached_inputs,
+                         .depth = is_answered ? depth_of(query) : DepthTotals{},
                          .times = refusal_ ? engine::RequestTimes{} : query.times,
                          .total_seconds = seconds_between(arrived_, answered)});
   }

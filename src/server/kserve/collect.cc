@@ -42,6 +42,13 @@ class Collector {
     }
   }
 
+  void collect_depths() {
+    start(false, {rows()});
+    for (size_t i = 0; i < request_.size(); ++i) {
+      out_.floats.push_back(request_.values(i, wanted_.task).back());
+    }
+  }
+
   /// Triton's form: "VALUE:INDEX:LABEL", best first.
   void collect_classes(int32_t count) {
     const auto width = static_cast<size_t>(task_.outputs());
@@ -73,7 +80,8 @@ class Collector {
   /// In the order of the labels.
   void append_values(size_t input, std::vector<float>& values) {
     if (wanted_.kind == OutputKind::logits || task_.kind == TaskKind::regression) {
-      const auto raw = request_.values(input, wanted_.task);
+      const auto width = static_cast<size_t>(task_.outputs());  // without the depth
+      const auto raw = request_.values(input, wanted_.task).first(width);
       values.insert(values.end(), raw.begin(), raw.end());
       return;
     }
@@ -150,6 +158,8 @@ void collect_one(const engine::Request& request, WantedOutput wanted, int32_t cl
     collector.collect_classes(classification);
   } else if (wanted.kind == OutputKind::label) {
     collector.collect_labels();
+  } else if (wanted.kind == OutputKind::depth) {
+    collector.collect_depths();
   } else {
     collector.collect_values();
   }
@@ -160,7 +170,7 @@ void collect_all(const InferCall& call, const engine::Request& request,
   const artifact::Metadata& metadata = request.model->metadata();
   size_t used = 0;
   for (size_t t = 0; t < request.tasks.size(); ++t) {
-    for (const OutputKind kind : outputs_of(metadata.tasks[request.tasks[t]].task.kind)) {
+    for (const OutputKind kind : outputs_of(metadata.tasks[request.tasks[t]].task)) {
       if (used == outputs.size()) outputs.emplace_back();
       OutputTensor& out = outputs[used++];
       out.name = output_name(metadata, request.tasks, t, kind);

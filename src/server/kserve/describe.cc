@@ -32,11 +32,11 @@ void add_outputs(const artifact::Metadata& metadata, const engine::TaskSet& task
                  ModelDescription& description) {
   for (size_t t = 0; t < tasks.size(); ++t) {
     const model::Task& task = metadata.tasks[tasks[t]].task;
-    for (const OutputKind kind : outputs_of(task.kind)) {
+    for (const OutputKind kind : outputs_of(task)) {
       TensorDescription output{output_name(metadata, tasks, t, kind), "FP32", {kAny}};
       if (kind == OutputKind::label) {
         output.datatype = "BYTES";
-      } else {
+      } else if (kind != OutputKind::depth) {
         output.shape.push_back(kind == OutputKind::embedding ? metadata.spec.hidden
                                                              : task.outputs());
       }

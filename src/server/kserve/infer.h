@@ -55,7 +55,7 @@ struct RequestedOutput {
 
 /// Of the request: `tasks` ("a,b"), `timeout` in microseconds, `priority` ("interactive", "bulk",
 /// or Triton's number, of which 1 and 0 are interactive), `truncate`, `truncation_direction`,
-/// `both_orders`.
+/// `both_orders`, `full_depth`.
 struct InferParameters {
   std::string_view tasks;
   std::optional<int64_t> timeout_us;
@@ -63,6 +63,7 @@ struct InferParameters {
   std::optional<bool> truncate;
   bool truncate_left = false;
   bool both_orders = false;
+  std::optional<bool> full_depth;
   bool binary_outputs = false;  ///< binary_data_output
 };
 
@@ -113,6 +114,8 @@ Status prepare(const InferCall& call, const engine::Repository& repository,
 /// |            |           |                               | first, as a JSON list: ["a","b"]    |
 /// | regression | [n, 1]    | [n, 1], the value             | -                                   |
 /// | embedding  | `embedding` [n, hidden] alone                                                   |
+///
+/// Tasks with exits have `depth`, too: [n], the layers that each answer took.
 ///
 /// Where one task was asked, TASK.logits means logits, too.
 Status collect(const InferCall& call, const engine::Request& request,

@@ -5,14 +5,16 @@
 namespace tilewise::server::kserve {
 namespace {
 
-constexpr OutputKind kClassifier[] = {OutputKind::logits, OutputKind::scores, OutputKind::label};
+constexpr OutputKind kClassifierWithExits[] = {OutputKind::logits, OutputKind::scores,
+                                               OutputKind::label, OutputKind::depth};
+constexpr std::span<const OutputKind> kClassifier = std::span(kClassifierWithExits).first(3);
 constexpr OutputKind kRegression[] = {OutputKind::logits, OutputKind::scores};
 constexpr OutputKind kEmbedding[] = {OutputKind::embedding};
 
 std::string all_names(const artifact::Metadata& metadata, const engine::TaskSet& tasks) {
   std::string names;
   for (size_t t = 0; t < tasks.size(); ++t) {
-    for (const OutputKind kind : outputs_of(metadata.tasks[tasks[t]].task.kind)) {
+    for (const OutputKind kind : outputs_of(metadata.tasks[tasks[t]].task)) {
       if (!names.empty()) names += ", ";
       names += output_name(metadata, tasks, t, kind);
     }
@@ -30,16 +32,18 @@ std::string_view name_of(OutputKind kind) {
       return "scores";
     case OutputKind::label:
       return "label";
+    case OutputKind::depth:
+      return "depth";
     case OutputKind::embedding:
       return "embedding";
   }
   return "";
 }
 
-std::span<const OutputKind> outputs_of(model::TaskKind kind) {
-  if (kind == model::TaskKind::embedding) return kEmbedding;
-  if (kind == model::TaskKind::regression) return kRegression;
-  return kClassifier;
+std::span<const OutputKind> outputs_of(const model::Task& task) {
+  if (task.kind == model::TaskKind::embedding) return kEmbedding;
+  if (task.kind == model::TaskKind::regression) return kRegression;
+  return task.exits.empty() ? kClassifier : std::span<const OutputKind>(kClassifierWithExits);
 }
 
 std::string output_name(const artifact::Metadata& metadata, const engine::TaskSet& tasks,
@@ -59,7 +63,7 @@ Result<WantedOutput> find_output(std::string_view name, const artifact::Metadata
     } else if (tasks.size() > 1) {
       continue;
     }
-    for (const OutputKind kind : outputs_of(task.kind)) {
+    for (const OutputKind kind : outputs_of(task)) {
       if (rest == name_of(kind)) return WantedOutput{t, kind};
     }
   }

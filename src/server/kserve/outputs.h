@@ -11,12 +11,12 @@
 
 namespace tilewise::server::kserve {
 
-enum class OutputKind : uint8_t { logits, scores, label, embedding };
+enum class OutputKind : uint8_t { logits, scores, label, depth, embedding };
 
 std::string_view name_of(OutputKind kind);
 
-/// What a kind of task gives, in the order of a response that names no outputs.
-std::span<const OutputKind> outputs_of(model::TaskKind kind);
+/// What a task gives, in the order of a response that names no outputs.
+std::span<const OutputKind> outputs_of(const model::Task& task);
 
 /// "logits", or "TASK.logits" where there are several tasks.
 std::string output_name(const artifact::Metadata& metadata, const engine::TaskSet& tasks,

@@ -358,6 +358,7 @@ Status prepare(const InferCall& call, const engine::Repository& repository,
   TILEWISE_RETURN_IF_ERROR(check_outputs(call, target.model->metadata(), request.tasks));
   TILEWISE_RETURN_IF_ERROR(set_urgency(call, settings, request));
   request.both_orders = call.parameters.both_orders;
+  request.full_depth = call.parameters.full_depth.value_or(settings.full_depth);
   const bool may_cut = call.parameters.truncate.value_or(settings.auto_truncate);
   request.overlong = !may_cut                        ? engine::Overlong::refuse
                      : call.parameters.truncate_left ? engine::Overlong::cut_left

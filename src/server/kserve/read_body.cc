@@ -173,6 +173,7 @@ Status read_parameters(object root, std::string& joined_tasks, InferParameters& 
   TILEWISE_RETURN_IF_ERROR(read_direction(*parameters, out.truncate_left));
   std::optional<bool> both, binary;
   TILEWISE_RETURN_IF_ERROR(read_bool(*parameters, "both_orders", both));
+  TILEWISE_RETURN_IF_ERROR(read_bool(*parameters, "full_depth", out.full_depth));
   TILEWISE_RETURN_IF_ERROR(read_bool(*parameters, "binary_data_output", binary));
   out.both_orders = both.value_or(false);
   out.binary_outputs = binary.value_or(false);

@@ -42,7 +42,7 @@ TEST(ReadBody, AllThatACallMaySay) {
   const Read read(R"({
     "id": "a\u00e9\"7",
     "parameters": {"tasks": "intent,tags", "timeout": 5000, "priority": "bulk", "truncate": true,
-                   "truncation_direction": "left", "both_orders": true, "else": {"a": [1]}},
+                   "truncation_direction": "left", "both_orders": true, "full_depth": true, "else": {"a": [1]}},
     "inputs": [{"name": "text", "shape": [2], "datatype": "BYTES", "data": ["one", "zw\u00f6lf"]}],
     "outputs": [{"name": "label"},
                 {"name": "logits", "parameters": {"classification": 3, "binary_data": true}}]})");
@@ -55,6 +55,7 @@ TEST(ReadBody, AllThatACallMaySay) {
   EXPECT_EQ(call.parameters.truncate, true);
   EXPECT_TRUE(call.parameters.truncate_left);
   EXPECT_TRUE(call.parameters.both_orders);
+  EXPECT_EQ(call.parameters.full_depth, true);
   ASSERT_EQ(call.inputs.size(), 1u);
   EXPECT_EQ(call.inputs[0].name, "text");
   EXPECT_EQ(call.inputs[0].datatype, "BYTES");

@@ -32,7 +32,10 @@ void write_task(const std::string& model, const model::Task& task, rows::JsonWri
   }
   json.end_array();
   write_threshold(task, json);
-  json.key("out_of_scope").boolean(task.out_of_scope.has_value()).end_object();
+  json.key("out_of_scope").boolean(task.out_of_scope.has_value());
+  json.key("exits").begin_array();
+  for (const model::Exit& exit : task.exits) json.integer(exit.after_layer);
+  json.end_array().end_object();
 }
 
 void write_model(const engine::RepositoryEntry& entry, rows::JsonWriter& json) {

@@ -38,6 +38,8 @@ Status read_options(Exchange& exchange, RowOptions& options) {
   TILEWISE_RETURN_IF_ERROR(read_flag(exchange, "logits", options.logits));
   TILEWISE_RETURN_IF_ERROR(read_flag(exchange, "both_orders", exchange.query.both_orders));
   TILEWISE_RETURN_IF_ERROR(read_flag(exchange, "truncate", truncate));
+  exchange.query.full_depth = exchange.app.settings.full_depth;
+  TILEWISE_RETURN_IF_ERROR(read_flag(exchange, "full_depth", exchange.query.full_depth));
   set_overlong(exchange, truncate, false);
   const std::string top = parameter(exchange, "top");
   if (top.empty()) return {};

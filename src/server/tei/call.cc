@@ -55,6 +55,12 @@ Status read_option(std::string_view name, JsonValue& value, Options& options, bo
   }
   if (name == "truncation_direction") return read_direction(value, options.cut_left);
   if (name == "both_orders") return read_boolean(value, "both_orders", options.both_orders);
+  if (name == "full_depth") {
+    bool full_depth = false;
+    TILEWISE_RETURN_IF_ERROR(read_boolean(value, "full_depth", full_depth));
+    options.full_depth = full_depth;
+    return {};
+  }
   if (name == "prompt_name") return no_prompts(value);
   is_option = false;
   return {};

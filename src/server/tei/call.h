@@ -2,9 +2,9 @@
 // https://huggingface.github.io/text-embeddings-inference (its OpenAPI description)
 //
 // Beyond TEI: "task" names what answers; a record (a flat JSON object) may stand where a string
-// does, for tasks that have a template; "both_orders"; "top_k", as the Inference API has it. What
-// TEI leaves to its "parameters" object elsewhere may stand there or beside "inputs". Unknown
-// members are ignored, null is as good as absent.
+// does, for tasks that have a template; "both_orders"; "full_depth"; "top_k", as the Inference API
+// has it. What TEI leaves to its "parameters" object elsewhere may stand there or beside "inputs".
+// Unknown members are ignored, null is as good as absent.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,11 @@ namespace tilewise::server::tei {
 
 /// Of every call that runs a model.
 struct Options {
-  std::string task;              ///< empty: not said
-  std::optional<bool> truncate;  ///< nullopt: as the server is set
-  bool cut_left = false;         ///< truncation_direction
-  bool both_orders = false;      ///< pairs: the mean of both orders
+  std::string task;                ///< empty: not said
+  std::optional<bool> truncate;    ///< nullopt: as the server is set
+  bool cut_left = false;           ///< truncation_direction
+  bool both_orders = false;        ///< pairs: the mean of both orders
+  std::optional<bool> full_depth;  ///< nullopt: as the server is set
 };
 
 struct PredictCall {

@@ -75,15 +75,17 @@ TEST(PredictCall, TakesTheFormsOfInputs) {
 TEST(PredictCall, ReadsOptionsInAnyOrderAndPlace) {
   const auto call = parsed<PredictCall>(
       R"({"truncate":true,"unknown":{"deep":[1,{"a":null}]},"truncation_direction":"LEFT","raw_scores":true,
-          "task":"intent","inputs":"s","parameters":{"top_k":3,"both_orders":true},"prompt_name":null})");
+          "task":"intent","inputs":"s","parameters":{"top_k":3,"both_orders":true,"full_depth":true},"prompt_name":null})");
   EXPECT_EQ(call.options.task, "intent");
   EXPECT_EQ(call.options.truncate, true);
   EXPECT_TRUE(call.options.cut_left);
   EXPECT_TRUE(call.options.both_orders);
+  EXPECT_EQ(call.options.full_depth, true);
   EXPECT_TRUE(call.raw_scores);
   EXPECT_EQ(call.top, 3);
-  const auto plain = parsed<PredictCall>(R"({"inputs":"s","truncate":null})");
+  const auto plain = parsed<PredictCall>(R"({"inputs":"s","truncate":null,"full_depth":null})");
   EXPECT_EQ(plain.options.truncate, std::nullopt);
+  EXPECT_EQ(plain.options.full_depth, std::nullopt);
   EXPECT_FALSE(plain.options.cut_left);
   EXPECT_EQ(plain.top, 0);
 }

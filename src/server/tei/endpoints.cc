@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "server/depth.h"
 #include "server/exchange.h"
 #include "server/tei/any.h"
 #include "server/tei/call.h"
@@ -43,6 +44,9 @@ void add_headers(Exchange& exchange, int64_t characters) {
   headers.emplace_back("x-compute-time", total);
   headers.emplace_back("x-compute-characters", std::to_string(characters));
   headers.emplace_back("x-compute-tokens", std::to_string(query.tokens));
+  if (const DepthTotals depth = depth_of(query); depth.answers > 0) {
+    headers.emplace_back("x-compute-depth", fmt::format("{:.6g}", depth.mean()));
+  }
   headers.emplace_back("x-total-time", total);
   headers.emplace_back("x-tokenization-time", milliseconds(times.tokenize));
   headers.emplace_back("x-queue-time", milliseconds(times.queue));
@@ -83,6 +87,7 @@ Status fill(Exchange& exchange, const Wanted& wanted, Call& call) {
   exchange.query.inputs = std::move(call.inputs);
   if constexpr (TakesTokens<Call>) exchange.query.token_inputs = std::move(call.token_inputs);
   exchange.query.both_orders = options.both_orders;
+  exchange.query.full_depth = options.full_depth.value_or(exchange.app.settings.full_depth);
   set_overlong(exchange, options.truncate, options.cut_left);
   return {};
 }

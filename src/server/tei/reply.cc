@@ -33,7 +33,8 @@ void score_labels(const model::Task& task, std::span<const float> values, bool r
   if (one) {
     prediction.labels.assign(1, {0, score_of(task, values, raw, prediction)});
   } else if (raw) {
-    engine::rank(values, top, prediction.labels);
+    const auto logits = values.first(static_cast<size_t>(task.outputs()));  // without the depth
+    engine::rank(logits, top, prediction.labels);
   } else {
     // Of a multilabel task all labels, whatever its threshold.
     engine::fill_prediction(task, values,

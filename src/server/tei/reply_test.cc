@@ -58,6 +58,18 @@ TEST(AppendPrediction, IsSortedAndOfTheTasksKind) {
       R"([{"score":0.5,"label":"b"}])");
 }
 
+TEST(AppendPrediction, TheDepthBehindTheLogitsIsNoScore) {
+  model::Task intent = task_of(model::TaskKind::multiclass, {"a", "b"});
+  intent.exits = {{.after_layer = 4, .confidence = 0.9F}};
+  EXPECT_EQ(predicted(intent, {0, std::log(3.F), 4}),
+            R"([{"score":0.75,"label":"b"},{"score":0.25,"label":"a"}])");
+  EXPECT_EQ(predicted(intent, {0, 2, 4}, true),
+            R"([{"score":2,"label":"b"},{"score":0,"label":"a"}])");
+  model::Task same = task_of(model::TaskKind::binary, {"yes"});
+  same.exits = intent.exits;
+  EXPECT_EQ(predicted(same, {-3, 4}, true), R"([{"score":-3,"label":"yes"}])");
+}
+
 TEST(AppendPrediction, RefusesWhatIsNoNumber) {
   std::string out;
   const std::vector<float> values = {0, std::numeric_limits<float>::quiet_NaN()};
