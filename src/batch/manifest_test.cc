@@ -65,7 +65,7 @@ TEST(Manifest, SaysWhatWasDoneInAll) {
   EXPECT_THAT(json, HasSubstr("\"rows_per_s\":12,"));
   // 42 layers of 14 answers, and all digits of what is still to be added up.
   EXPECT_THAT(json, HasSubstr("\"depth\":{\"a\":88183.5,\"b\":3},"));
-  EXPECT_THAT(json, HasSubstr("\"layers\":{\"a\":1234567.5,\"b\":14.0},"));
+  EXPECT_THAT(json, HasSubstr("\"layers\":{\"a\":1234567.5,\"b\":14},"));
   EXPECT_THAT(json, HasSubstr("\"usd\":0.00015,\"usd_per_million\":10.7143"));
 }
 
