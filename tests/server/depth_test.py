@@ -21,7 +21,7 @@ class Depth(TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(*(["--full-depth"] if cls.FULL else []), path=cli.model_with_exits())
+        cls.server = Server("--auto-truncate", *(["--full-depth"] if cls.FULL else []), path=cli.model_with_exits())
         cls.adaptive, cls.full = predict(), predict("--full-depth")
         cls.usual = cls.full if cls.FULL else cls.adaptive
 
