@@ -121,17 +121,15 @@ void apply_modules(const Folder& folder, const model::EncoderSpec& spec, Report&
 }
 
 /// A default prompt would stand before every text; the task has no place for it.
-void check_prompts(const Folder& folder, Report& report) {
-  const auto file = read_json(folder, kSettings, "prompts", report);
-  const auto settings = file ? file->object(report, "prompts") : std::nullopt;
-  if (!settings || !settings->is_set("prompts")) return;
-  const auto prompts = settings->object("prompts");
+void check_prompts(const JsonObject& settings, Report& report) {
+  if (!settings.is_set("prompts")) return;
+  const auto prompts = settings.object("prompts");
   if (!prompts) return;
-  const auto name = settings->string("default_prompt_name");
+  const auto name = settings.string("default_prompt_name");
   if (name && prompts->is_set(*name)) {
     report.problem(
         "prompts",
-        unsupported({"A default prompt is not supported", settings->where("default_prompt_name"),
+        unsupported({"A default prompt is not supported", settings.where("default_prompt_name"),
                      "null", *name,
                      "Write the prompt into the texts and set default_prompt_name to null"}));
     return;
@@ -141,6 +139,15 @@ void check_prompts(const Folder& folder, Report& report) {
       report.note("prompts",
                   key + " is not applied: write it into the texts: " + prompts->text_of(key));
   }
+}
+
+/// Embeddings are as long as the hidden states.
+void check_length_of_embeddings(const JsonObject& settings, Report& report) {
+  if (!settings.is_set("truncate_dim")) return;
+  report.problem("truncate_dim", unsupported({"Embeddings cut to fewer values are not supported",
+                                              settings.where("truncate_dim"), "null",
+                                              settings.text_of("truncate_dim"),
+                                              "Set it to null and cut the answers"}));
 }
 
 void read_length(const Folder& folder, int32_t longest, Report& report, model::Task& task) {
@@ -178,25 +185,33 @@ model::Task read_embedding_task(const Folder& folder, const model::EncoderSpec& 
       read_pooling(folder, "1_Pooling/config.json", spec, report, task);
     task.normalize = folder.has("2_Normalize");
   }
-  if (folder.has(kSettings)) check_prompts(folder, report);
+  if (folder.has(kSettings)) {
+    const auto file = read_json(folder, kSettings, "prompts", report);
+    if (const auto settings = file ? file->object(report, "prompts") : std::nullopt) {
+      check_prompts(*settings, report);
+      check_length_of_embeddings(*settings, report);
+    }
+  }
   read_length(folder, longest, report, task);
   return task;
 }
 
 std::optional<std::string> cross_encoder_activation(const Folder& folder, const JsonObject& config,
                                                     Report& report) {
-  if (const auto own = config.object("sentence_transformers")) {
-    if (const auto name = own->string("activation_fn")) return class_name(*name);
+  const auto file =
+      folder.has(kSettings) ? read_json(folder, kSettings, "cross-encoder", report) : std::nullopt;
+  const auto settings = file ? file->object(report, "cross-encoder") : std::nullopt;
+  const bool own = settings && settings->string("model_type").value_or("") == "CrossEncoder";
+  // In the order of sentence-transformers 6: its own file, config.json, the default for one label.
+  if (own) {
+    if (const auto name = settings->string("activation_fn")) return class_name(*name);
+  }
+  if (const auto inner = config.object("sentence_transformers")) {
+    if (const auto name = inner->string("activation_fn")) return class_name(*name);
   }
   if (const auto old = config.string("sbert_ce_default_activation_function"))
     return class_name(*old);
-  if (!folder.has(kSettings)) return std::nullopt;
-  const auto file = read_json(folder, kSettings, "cross-encoder", report);
-  const auto settings = file ? file->object(report, "cross-encoder") : std::nullopt;
-  if (!settings || settings->string("model_type").value_or("") != "CrossEncoder")
-    return std::nullopt;
-  const auto name = settings->string("activation_fn");
-  return name ? class_name(*name) : "Sigmoid";  // its default for one label
+  return own ? std::optional<std::string>("Sigmoid") : std::nullopt;
 }
 
 int32_t longest_sequence(const Folder& folder, const model::EncoderSpec& spec) {

@@ -144,6 +144,14 @@ TEST_F(SentenceTransformer, DefaultPromptIsRefusedOthersAreNoted) {
   expect_refused("default prompt");
 }
 
+TEST_F(SentenceTransformer, EmbeddingsCutToFewerValuesAreRefused) {
+  checkpoint_.write("config_sentence_transformers.json", R"({"truncate_dim": null})");
+  read();
+  EXPECT_TRUE(report_.ok());
+  checkpoint_.write("config_sentence_transformers.json", R"({"truncate_dim": 16})");
+  expect_refused("truncate_dim");
+}
+
 TEST_F(SentenceTransformer, ActivationOfACrossEncoder) {
   const auto activation = [&](const std::string& config_json) {
     const auto config = JsonFile::parse(config_json, "config.json");
@@ -161,6 +169,14 @@ TEST_F(SentenceTransformer, ActivationOfACrossEncoder) {
       "config_sentence_transformers.json",
       R"({"model_type": "CrossEncoder", "activation_fn": "torch.nn.modules.linear.Identity"})");
   EXPECT_EQ(activation("{}"), "Identity");
+  const std::string sigmoid =
+      R"({"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}})";
+  EXPECT_EQ(activation(sigmoid), "Identity");
+  checkpoint_.write("config_sentence_transformers.json", R"({"model_type": "CrossEncoder"})");
+  EXPECT_EQ(activation("{}"), "Sigmoid");
+  EXPECT_EQ(
+      activation(R"({"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"})"),
+      "Identity");
   checkpoint_.write("config_sentence_transformers.json",
                     R"({"model_type": "SentenceTransformer"})");
   EXPECT_EQ(activation("{}"), std::nullopt);
