@@ -2,11 +2,13 @@
 import dataclasses
 import gzip
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from tilewise_training.batches import RowEncoder
 from tilewise_training.errors import TrainingError
-from tilewise_training.rows import check_every_label_occurs, parse_label, read_json_lines, read_rows, render
+from tilewise_training.rows import Row, check_every_label_occurs, parse_label, read_json_lines, read_rows, render
 from tilewise_training.settings import Template
 
 TITLE_PRICE = Template((("title", "T "), ("price", "P ")), " | ")
@@ -75,9 +77,10 @@ def test_a_number_is_a_regression_s_label(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "x", "label": -1.5e1}\n')
     assert read_rows(FakeTask(kind="regression", labels=()), [path])[0].label == -15.0
-    path.write_text('{"text": "x", "label": NaN}\n')
-    with pytest.raises(TrainingError, match="finite number"):
-        read_rows(FakeTask(kind="regression", labels=()), [path])
+    for label in ("NaN", "1e39"):  # the largest number of fp32 is 3.4e38
+        path.write_text(f'{{"text": "x", "label": {label}}}\n')
+        with pytest.raises(TrainingError, match="finite number"):
+            read_rows(FakeTask(kind="regression", labels=()), [path])
 
 
 def test_bad_lines_name_their_line(tmp_path):
@@ -93,6 +96,29 @@ def test_bad_lines_name_their_line(tmp_path):
     path.write_text("")
     with pytest.raises(TrainingError, match="has no rows"):
         read_rows(FakeTask(), [path])
+
+
+def test_bytes_that_are_no_rows_name_their_line(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"text": "x", "label": "a"}\n{"text": "caf\xe9", "label": "a"}\n')
+    with pytest.raises(TrainingError, match="not UTF-8.*rows.jsonl:2"):
+        read_rows(FakeTask(), [path])
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(b"no gzip")
+    with pytest.raises(TrainingError, match="cannot be read.*rows.jsonl.gz:1.*a gzip file"):
+        read_rows(FakeTask(), [path])
+    path.write_bytes(gzip.compress(b'{"text": "x", "label": "a"}\n' * 3)[:-9])
+    with pytest.raises(TrainingError, match="cannot be read.*rows.jsonl.gz:"):
+        read_rows(FakeTask(), [path])
+
+
+def test_a_row_that_cannot_be_tokenized_is_named(backbone):
+    task = SimpleNamespace(name="t", max_tokens=8, truncation="only_first")
+    encoder = RowEncoder(backbone, 1000)
+    with pytest.raises(TrainingError, match="cannot be tokenized.*at rows:2;.*surrogates not allowed"):
+        encoder.encode(task, [Row("rows:1", ("red",), 0), Row("rows:2", ("\ud800",), 0)])
+    with pytest.raises(TrainingError, match="cannot be cut to max_tokens.*at rows:2;.*Use longest_first"):
+        encoder.encode(task, [Row("rows:1", ("red", "blue"), 0), Row("rows:2", ("red", "blue " * 20), 0)])
 
 
 def test_a_label_without_rows(tmp_path):

@@ -34,6 +34,8 @@ def test_a_recipe_with_all_kinds_is_read(tmp_path, backbone, data):
         (("batch_size = 16", "batch_size = 16\nrandom_order = true"), ["random_order", "single texts"]),
         (("batch_size = 16", "batch_size = 16\n[tasks.template]\nfields = []"), ["tasks.intent.template.fields"]),
         (("batch_size = 16", 'batch_size = 16\nlabels = ["a", "a"]'), ["tasks.intent.labels", "distinct"]),
+        (("batch_size = 16", 'batch_size = 16\nout_of_scope_valid = ["intent.valid.jsonl"]'), ["tasks.intent.valid", "each file once"]),
+        (("epochs = 2", 'epochs = 2\ndevice = "gpu"'), ["training.device", "cpu, cuda or cuda:N"]),
         (("[training]", "[training"), ["is not TOML", "recipe.toml"]),
     ],
 )

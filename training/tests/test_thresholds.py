@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tilewise_training.evaluate import calibration_error, roc_auc
+from tilewise_training.evaluate import calibration_error, evaluate, roc_auc
 from tilewise_training.losses import best_threshold, f1_at
 from tilewise_training.thresholds import Fitted, best_temperature, decisions, fit, fit_exits, take_exits
 
@@ -68,6 +68,32 @@ def test_an_exit_that_knows_nothing_is_left_out():
     assert fit_exits(task, 4, Fitted(), [-final, final], [1.0], 0.0) == []
 
 
+def test_exits_of_rows_that_a_head_separates_are_kept():
+    """Any temperature down to 0 lowers the loss there; confidences stay apart from 1 and each other."""
+    torch.manual_seed(1)
+    task, target = FakeTask(exits=(1,)), torch.arange(3).repeat(100)
+    for scale in (2.0, 4.0, 40.0):
+        logits = scale * torch.nn.functional.one_hot(target, 3) + torch.rand(300, 3)
+        fitted = fit(task, 3, [([logits, logits], target)])
+        assert fitted.temperature == pytest.approx(0.25, rel=1e-3)
+        [exit_] = fitted.exits
+        assert exit_.confidence <= 1 - 2**-23
+        assert take_exits(task, 3, fitted, [logits, logits])[1].tolist() == [1] * 300
+
+
+def test_a_confidence_is_lowered_only_where_decisions_stay():
+    """Rows of 1 - 1e-9 agree with the full depth; in the second case one of 1 - 1e-8 does not."""
+    sure, less, doubt = 20.723, 18.42, 0.1  # logits of 1 - 1e-9, 1 - 1e-8
+    task = FakeTask(kind="binary", labels=("a",), exits=(1,))
+    at_exit = torch.tensor([sure] * 50 + [less] * 2 + [doubt] * 8)[:, None]
+    final = torch.ones(60, 1)
+    fitted = Fitted(threshold=0.0)
+    [exit_] = fit_exits(task, 4, fitted, [at_exit, final], [1.0], 0.0)
+    final[51:] = -1
+    assert exit_.confidence <= 1 - 2**-23
+    assert fit_exits(task, 4, fitted, [at_exit, final], [1.0], 0.0) == []
+
+
 def test_an_exit_that_is_the_last_layer_takes_all():
     task = FakeTask(exits=(1,))
     final = 4 * torch.randn(500, 3, generator=torch.Generator().manual_seed(2))
@@ -82,6 +108,14 @@ def test_out_of_scope_keeps_the_stated_share():
     fitted = fit(dataclasses.replace(FakeTask(), exits=()), 4, [([inside], target)], [[outside]])
     assert (inside.logsumexp(1) >= fitted.below).float().mean().item() == pytest.approx(0.95, abs=1e-3)
     assert (decisions(FakeTask(), fitted, outside) == -1).float().mean() > 0.5
+
+
+def test_rows_out_of_scope_are_measured_without_others():
+    """Energies of three labels at 0: log 3 = 1.0986."""
+    fitted = Fitted(below=2.0)
+    outside = [[torch.zeros(4, 3)], [torch.full((4, 3), 1.0)]]
+    result = evaluate(FakeTask(exits=()), 3, fitted, {"test": {}}, {"test": outside})
+    assert result == {"test": {}, "out_of_scope": {"test": {"recall": 0.5}}}
 
 
 def test_measures_of_evaluation():

@@ -5,8 +5,11 @@ import json
 import pytest
 import torch
 from conftest import FAMILIES, VOCABULARY, task_toml, write_rows, write_tokenizer
+from transformers import BertConfig, BertModel
 
 from tilewise_training.__main__ import main
+from tilewise_training.batches import generator
+from tilewise_training.distill import teach
 from tilewise_training.errors import TrainingError
 from tilewise_training.exits import refit_exits
 from tilewise_training.model import merged, predict
@@ -117,6 +120,77 @@ def test_bad_input_is_told_before_time_is_spent(write_recipe, data, tmp_path, ba
     assert "longer than the backbone" in capsys.readouterr().err
 
 
+def test_check_tells_what_only_the_model_knows(write_recipe, data, capsys):
+    def error_of(*recipe):
+        assert main(["check", str(write_recipe(*recipe)), "--data", str(data)]) == 3
+        return capsys.readouterr().err
+
+    assert "An exit lies behind the last layer (at tasks.intent.exits; expected layers from 1 to 2; found 3)" in error_of([task_toml("intent", "exits = [3]\n")])
+    error = error_of([task_toml("intent")], '[training.lora]\ntargets = ["query", "nothing"]')
+    assert "LoRA does not find a layer" in error and "dense, key, query, value; found nothing" in error
+    if not torch.cuda.is_available():
+        assert "The device is not there (at training.device; expected cpu; found cuda)" in error_of([task_toml("intent")], 'device = "cuda"')
+
+
+def test_an_epoch_of_easy_rows_alone_draws_none(write_recipe, data, tmp_path):
+    run = run_of(write_recipe([task_toml("intent", "skip_easy = 1.0\nsampling = 0.5\n"), task_toml("rank")]), data, tmp_path / "run")
+    run.epoch = 1
+    run.last_loss["intent"].zero_()
+    assert {task.name for task, _, _ in run._plan(generator(1, 1))} == {"rank"}
+
+
+def test_files_of_one_name_are_measured_apart(write_recipe, data, tmp_path):
+    for folder, name, rows in (("x", "intent.valid", 48), ("y", "intent.valid", 5), ("outside", "outside", 9)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "valid.jsonl").write_text("".join((data / f"{name}.jsonl").read_text().splitlines(True)[:rows]))
+    files = f'valid = ["{tmp_path}/x/valid.jsonl", "{tmp_path}/y/valid.jsonl"]\nout_of_scope_valid = ["{tmp_path}/outside/valid.jsonl"]\n'
+    path = write_recipe([task_toml("intent").replace('valid = ["intent.valid.jsonl"]\n', files)])
+    assert main(["train", str(path), "--data", str(data), "--out", str(tmp_path / "run"), "--quiet"]) == 0
+    metrics = json.loads((tmp_path / "run/model/metrics.json").read_text())["intent"]
+    assert {name: values["rows"] for name, values in metrics["valid"].items()} == {"x/valid.jsonl": 48, "y/valid.jsonl": 5}
+    assert {name: values["rows"] for name, values in metrics["test"].items()} == {"intent.test.jsonl": 32}
+    assert set(metrics["out_of_scope"]) == {"valid"}
+
+
+def test_evaluate_chooses_anew(write_recipe, data, tmp_path):
+    recipe = [task_toml("intent", "exits = [1, 2]\nmax_changed = 0.0\n")]
+    arguments = ["--data", str(data), "--out", str(tmp_path / "run"), "--quiet"]
+
+    def exits():
+        return json.loads((tmp_path / "run/model/tasks.json").read_text())["tasks"][0].get("exits", [])
+
+    assert main(["train", str(write_recipe(recipe)), *arguments, "--max-changed", "100%"]) == 0
+    assert [exit_["after_layer"] for exit_ in exits()] == [1]  # which may then answer all
+    assert main(["evaluate", str(write_recipe(recipe)), *arguments]) == 0
+    strict = exits()
+    assert strict == [] or strict[0]["confidence"] > 0.334
+    changed = recipe[0].replace("max_changed = 0.0", 'max_changed = 1.0\nkeep_in_scope = 0.9\nrefit_exits = false\nout_of_scope_test = ["outside.jsonl"]')
+    assert main(["evaluate", str(write_recipe([changed])), *arguments]) == 0
+    assert [exit_["after_layer"] for exit_ in exits()] == [1]
+    assert main(["evaluate", str(write_recipe(recipe)), *arguments, "--max-changed", "0.0"]) == 0
+    assert exits() == strict
+
+
+def test_other_validation_rows_are_another_run(write_recipe, data, tmp_path):
+    run_of(write_recipe([task_toml("intent")]), data, tmp_path / "run").train()
+    with pytest.raises(TrainingError, match="run of another recipe"):
+        run_of(write_recipe([task_toml("intent").replace("intent.valid", "intent.test", 1).replace('test = ["intent.test', 'test = ["intent.valid')]),
+               data, tmp_path / "run").train()
+
+
+def test_the_card_says_what_was_trained_on_what(write_recipe, data, tmp_path):
+    path = write_recipe([task_toml("intent", "sampling = 0.5\nskip_easy = 0.25\nexits = [1]\n"), task_toml("duplicate", "loss_weight = 2.5\n")])
+    assert main(["train", str(path), "--data", str(data), "--out", str(tmp_path / "run"), "--quiet"]) == 0
+    log = json.loads((tmp_path / "run/model/training_log.json").read_text())
+    assert log["settings"]["lora"] == {"rank": 32, "alpha": 32.0, "dropout": 0.0, "targets": ["query", "key", "value", "dense"]}
+    assert log["tasks"]["intent"]["rows"] == {"intent.train.jsonl": 96}
+    assert log["tasks"]["intent"]["skip_easy"] == 0.25
+    card = (tmp_path / "run/model/README.md").read_text()
+    for words in ("targets query key value dense", "| intent | intent.train.jsonl | 96 | yes |", "| intent | 16 | 1.0 | 0.5 | 0.25 | 0.0 | 0.2 | True | 0.005 |",
+                  "| duplicate | 16 | 2.5 | 1.0 | 0.0 | 0.0 |  |  |  |"):
+        assert words in card
+
+
 def copy_of(backbone, folder):
     folder.mkdir()
     for file in backbone.iterdir():
@@ -160,7 +234,66 @@ def test_distillation_teaches_with_and_without_labels(write_recipe, data, tmp_pa
     assert swapped.labelled == 96
     path = write_recipe([task_toml("intent")], more=more.split("[distillation.unlabelled]")[0])
     with pytest.raises(TrainingError, match="none of the recipe's tasks"):
-        run_of(path, data, tmp_path / "other").train()
+        prepare(load_recipe(path, data))
+
+
+@pytest.fixture
+def train_teacher(write_recipe, data, tmp_path):
+    """(name, tasks, what train() takes beside...) -> the teacher's folder."""
+
+    def train(name, tasks, *more, **recipe):
+        assert main(["train", str(write_recipe(tasks, **recipe)), "--data", str(data), "--out", str(tmp_path / name), "--quiet", *more]) == 0
+        return tmp_path / name / "model"
+
+    return train
+
+
+def taught_by(teachers, write_recipe, data, out, tasks=("duplicate", "intent"), unlabelled=""):
+    """{task: what the teachers teach}"""
+    path = write_recipe([task_toml(name) for name in tasks], more=f"[distillation]\nteachers = [{', '.join(teachers)}]\n{unlabelled}")
+    run = run_of(path, data, out)
+    out.mkdir(exist_ok=True)
+    teach(run.recipe, run.data, out, run.fingerprint)
+    return {name: data.taught for name, data in run.data.items()}
+
+
+def test_teachers_count_for_the_tasks_that_they_have(write_recipe, data, tmp_path, train_teacher):
+    both = f'"{train_teacher("both", [task_toml("duplicate"), task_toml("intent")])}"'
+    one = f'"{train_teacher("one", [task_toml("intent")], training="seed = 5")}"'
+    by_both, by_one = (taught_by([teacher], write_recipe, data, tmp_path / name) for teacher, name in ((both, "a"), (one, "b")))
+    assert by_one["duplicate"] is None
+    by_all = taught_by([both, one], write_recipe, data, tmp_path / "c")
+    assert torch.equal(by_all["duplicate"], by_both["duplicate"])
+    assert torch.allclose(by_all["intent"], (by_both["intent"] + by_one["intent"]) / 2, atol=1e-6)
+    again = taught_by([both], write_recipe, data, tmp_path / "b")  # where the answers of another teacher lie
+    assert torch.equal(again["duplicate"], by_both["duplicate"]) and torch.equal(again["intent"], by_both["intent"])
+    with pytest.raises(TrainingError, match="for a task that no teacher has.*expected one of intent; found duplicate"):
+        taught_by([one], write_recipe, data, tmp_path / "d", unlabelled='[distillation.unlabelled]\nduplicate = ["duplicate.valid.jsonl"]')
+
+
+def test_a_teacher_on_a_backbone_of_its_own(write_recipe, data, tmp_path, train_teacher):
+    config = BertConfig(vocab_size=len(VOCABULARY), hidden_size=48, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=64)
+    for name, seed in (("large", 1), ("other", 2)):
+        torch.manual_seed(seed)
+        BertModel(config, add_pooling_layer=False).save_pretrained(tmp_path / name)
+        write_tokenizer(tmp_path / name, VOCABULARY)
+    folder = train_teacher("teacher", [task_toml("intent")], "--backbone", str(tmp_path / "large"))
+
+    def taught(teacher):
+        return taught_by([teacher], write_recipe, data, tmp_path / "student", ("intent",))
+
+    assert taught(f'{{folder = "{folder}", backbone = "{tmp_path}/large"}}')["intent"].shape == (96, 3)
+    with pytest.raises(TrainingError, match="backbone of a teacher is not known.*backbone = "):
+        taught(f'"{folder}"')
+    with pytest.raises(TrainingError, match="another one than it was trained on.*other/model.safetensors"):
+        taught(f'{{folder = "{folder}", backbone = "{tmp_path}/other"}}')
+
+
+def test_a_teacher_with_another_template_is_refused(write_recipe, data, tmp_path, train_teacher):
+    folder = train_teacher("teacher", [task_toml("duplicate").replace("COL price VAL ", "price ")])
+    path = write_recipe([task_toml("duplicate")], more=f'[distillation]\nteachers = ["{folder}"]')
+    with pytest.raises(TrainingError, match="another template.*COL price VAL .* of the recipe.*price .* of the teacher"):
+        prepare(load_recipe(path, data))
 
 
 def test_refitted_exits_agree_with_the_full_depth_more_and_leave_it_as_it_is(write_recipe, data, tmp_path):

@@ -1,10 +1,19 @@
 """python -m tilewise_training: train, evaluate or check a recipe."""
 import argparse
+import dataclasses
 import pathlib
 import sys
 
 from .errors import TrainingError
 from .settings import load_recipe
+
+
+def share(text):
+    """0.005 or 0.5%"""
+    value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 <= value <= 1:
+        raise ValueError(text)
+    return value
 
 
 def parse(arguments):
@@ -20,12 +29,16 @@ def parse(arguments):
         command.add_argument("--rows", type=int, metavar="N", help="at most so many rows of each file, to try a recipe")
         if name != "check":
             command.add_argument("--out", required=True, type=pathlib.Path, metavar="OUT")
+            command.add_argument("--max-changed", type=share, metavar="SHARE",
+                                 help="of the decisions that exits may change, as 0.005 or 0.5%%, in place of every task's max_changed")
             command.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser.parse_args(arguments)
 
 
 def run(options):
     recipe = load_recipe(options.recipe, options.data, options.backbone)
+    if getattr(options, "max_changed", None) is not None:
+        recipe = dataclasses.replace(recipe, tasks=tuple(dataclasses.replace(task, max_changed=options.max_changed) for task in recipe.tasks))
     from .finish import finish  # torch takes seconds to load: a mistake in the recipe is told before
     from .train import Run, prepare
 

@@ -38,10 +38,27 @@ class RowEncoder:
         texts = [(row.texts[::-1] if swapped else row.texts) if len(row.texts) == 2 else row.texts[0] for row in rows]
         try:
             encodings = self.tokenizer.encode_batch(texts)
-        except Exception as error:  # only_first and only_second cannot always cut enough
-            raise TrainingError(f"A row of task {task.name} cannot be cut to max_tokens", rows[0].where if rows else "", f"{task.max_tokens} tokens with {task.truncation}",
-                                str(error), "Use longest_first") from None
+        except Exception:  # which does not say where
+            for text, row in zip(texts, rows):
+                self._encode_one(task, text, row)
+            raise
         return [Encoded(e.ids, e.type_ids, row.label, row.where) for e, row in zip(encodings, rows)]
+
+
+    def _encode_one(self, task, text, row):
+        try:
+            self.tokenizer.encode(*((text,) if isinstance(text, str) else text))
+        except Exception as error:
+            found = str(error)
+            for side in row.texts:
+                try:
+                    side.encode("utf-8")
+                except UnicodeEncodeError as surrogate:  # JSON can write half a pair
+                    found = str(surrogate)
+            if "runcat" in found:  # only_first and only_second cannot always cut enough
+                raise TrainingError(f"A row of task {task.name} cannot be cut to max_tokens", row.where, f"{task.max_tokens} tokens with {task.truncation}",
+                                    found, "Use longest_first") from None
+            raise TrainingError(f"A row of task {task.name} cannot be tokenized", row.where, "Unicode text", found) from None
 
 
 def collate(rows, most):

@@ -5,18 +5,17 @@ from .losses import f1_at
 from .thresholds import decisions, take_exits
 
 
-def evaluate(task, layers, fitted, splits):
-    """splits: {split: {file: (answers, target)}}, answers as model.predict() gives them; target None for rows out of scope
+def evaluate(task, layers, fitted, inside, outside):
+    """inside: {split: {file: (answers, target)}}, answers as model.predict() gives them; outside: {split: [answers of a file of rows out of scope]}
     -> {split: {file: measures}, "out_of_scope": {split: ...}, "exits": {split: ...}}"""
     result = {}
-    for split, files in splits.items():
-        inside = {name: value for name, value in files.items() if value[1] is not None}
-        outside = [answers for answers, target in files.values() if target is None]
-        result[split] = {name: measures(task, layers, fitted, answers, target) for name, (answers, target) in inside.items()}
-        if outside and fitted.below is not None:
-            result.setdefault("out_of_scope", {})[split] = out_of_scope(fitted, [a for a, _ in inside.values()], outside)
-        if fitted.exits and files:
-            answers = [torch.cat(parts) for parts in zip(*(a for a, _ in files.values()))]
+    for split, files in inside.items():
+        result[split] = {name: measures(task, layers, fitted, answers, target) for name, (answers, target) in files.items()}
+        known = [answers for answers, _ in files.values()]
+        if outside[split] and fitted.below is not None:
+            result.setdefault("out_of_scope", {})[split] = out_of_scope(fitted, known, outside[split])
+        if fitted.exits and known + outside[split]:
+            answers = [torch.cat(parts) for parts in zip(*known, *outside[split])]
             result.setdefault("exits", {})[split] = depth(task, layers, fitted, answers)
     return result
 
@@ -55,9 +54,14 @@ def depth(task, layers, fitted, answers):
 
 
 def out_of_scope(fitted, inside, outside):
-    inside, outside = (torch.cat([answers[-1].logsumexp(1) for answers in files]) for files in (inside, outside))
-    return {"recall": rounded((outside < fitted.below).float().mean().item()), "kept": rounded((inside >= fitted.below).float().mean().item()),
-            "roc_auc": rounded(roc_auc(inside, outside))}
+    """Without files of the task's own labels only what is found of the others."""
+    result = {}
+    outside = torch.cat([answers[-1].logsumexp(1) for answers in outside])
+    result["recall"] = rounded((outside < fitted.below).float().mean().item())
+    if inside:
+        inside = torch.cat([answers[-1].logsumexp(1) for answers in inside])
+        result |= {"kept": rounded((inside >= fitted.below).float().mean().item()), "roc_auc": rounded(roc_auc(inside, outside))}
+    return result
 
 
 def roc_auc(high, low):

@@ -1,16 +1,18 @@
 """The folder that `tilewise compile` takes: weights, heads, tasks.json, and a card that says what it is."""
 import json
 import shutil
+from collections import Counter
 
 from safetensors.torch import save_file
 
-from .model import head_names
+from .distill import digest_of
+from .model import LINEAR_LAYERS, head_names
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 
-def export(recipe, encoder, model, fitted, metrics, log, folder):
-    """recipe: with all labels; encoder: with its LoRA, if it has one; model: with the heads to keep; fitted: {task: Fitted}; metrics: of evaluate(); log: of the training."""
+def export(recipe, data, encoder, model, fitted, metrics, log, folder):
+    """recipe: with all labels; data: of prepare(); encoder: with its LoRA, if it has one; model: with the heads to keep; fitted: {task: Fitted}; metrics: of evaluate(); log: of the training."""
     folder.mkdir(parents=True, exist_ok=True)
     if recipe.schedule.lora:
         encoder.save_pretrained(folder, save_embedding_layers=False)
@@ -23,8 +25,11 @@ def export(recipe, encoder, model, fitted, metrics, log, folder):
     save_file(head_tensors(recipe, model, fitted), folder / "heads.safetensors")
     write_json(tasks_file(recipe, fitted), folder / "tasks.json")
     write_json(metrics, folder / "metrics.json")
-    write_json({"settings": settings_of(recipe), "epochs": log}, folder / "training_log.json")
-    (folder / "README.md").write_text(card(recipe, fitted, metrics, log), encoding="utf-8")
+    made = {"settings": settings_of(recipe, encoder.config.model_type), "tasks": {task.name: training_of(recipe, task, data[task.name]) for task in recipe.tasks}}
+    if recipe.distillation:
+        made["distillation"] = distillation_of(recipe.distillation)
+    write_json(made | {"epochs": log}, folder / "training_log.json")
+    (folder / "README.md").write_text(card(recipe, fitted, metrics, made, log), encoding="utf-8")
 
 
 def write_json(value, path):
@@ -39,7 +44,7 @@ def head_tensors(recipe, model, fitted):
         for name in head_names(task):
             if name in used:
                 for part, tensor in model.head(name).named_parameters():
-                    tensors[f"{name}.{part}"] = tensor.detach().clone().contiguous()
+                    tensors[f"{name}.{part}"] = tensor.detach().cpu().clone().contiguous()
     return tensors
 
 
@@ -81,10 +86,41 @@ def rounded(value):
     return float(f"{value:.6g}")
 
 
-def settings_of(recipe):
+def file_names(paths):
+    """The files' names, with as many of their folders as set those of one name apart."""
+    names = [path.name for path in paths]
+    for depth in range(2, max((len(path.parts) for path in paths), default=0) + 1):
+        names = [name if names.count(name) == 1 else "/".join(path.parts[-depth:]) for name, path in zip(names, paths)]
+    return names
+
+
+def settings_of(recipe, family):
     schedule = {key: value for key, value in vars(recipe.schedule).items() if key != "lora"}
     lora = recipe.schedule.lora
-    return schedule | ({"lora": {"rank": lora.rank, "alpha": lora.alpha, "dropout": lora.dropout}} if lora else {})
+    return schedule | ({"lora": vars(lora) | {"targets": list(lora.targets or LINEAR_LAYERS[family])}} if lora else {})
+
+
+OF_A_TASK = ("batch_size", "loss_weight", "sampling", "skip_easy", "label_smoothing", "exit_weight", "refit_exits", "max_changed")
+
+
+def training_of(recipe, task, data):
+    """What a task learnt from, and how."""
+
+    def counts(paths, rows):
+        found = Counter(row.where.rsplit(":", 1)[0] for row in rows)
+        return {name: found[str(path)] for name, path in zip(file_names(paths), paths)}
+
+    unlabelled = recipe.distillation.unlabelled.get(task.name, ()) if recipe.distillation else ()
+    return ({key: getattr(task, key) for key in OF_A_TASK if task.exits or key not in ("exit_weight", "refit_exits", "max_changed")}
+            | {"rows": counts(task.train, data.rows[: data.labelled])}
+            | ({"unlabelled_rows": counts(unlabelled, data.rows[data.labelled :])} if unlabelled else {}))
+
+
+def distillation_of(distillation):
+    """Teachers by the last parts of their paths."""
+    folders = [teacher.folder for teacher in distillation.teachers]
+    return {"teachers": [{"folder": "/".join(folder.parts[-2:]), "digest": digest_of(teacher)} for folder, teacher in zip(folders, distillation.teachers)],
+            "weight": distillation.weight, "temperature": distillation.temperature, "both_orders": distillation.both_orders}
 
 
 def percent(value):
@@ -100,8 +136,8 @@ MEASURES = {"binary": ("f1", "F1 %, with the one threshold"), "multiclass": ("ac
             "multilabel": ("micro_f1", "micro F1 %"), "regression": ("root_mean_square_error", "root mean square error")}
 
 
-def card(recipe, fitted, metrics, log):
-    parts = [f"# {recipe.title}", recipe.description, what(recipe, fitted), quality(recipe, metrics), training(recipe, log), licences(recipe)]
+def card(recipe, fitted, metrics, made, log):
+    parts = [f"# {recipe.title}", recipe.description, what(recipe, fitted), quality(recipe, metrics), training(made, log), licences(recipe)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -129,14 +165,30 @@ def quality(recipe, metrics):
         outside = metrics[task.name].get("out_of_scope")
         if outside:
             sections.append("Out of scope, with the threshold that keeps " + percent(task.keep_in_scope) + " % of the validation rows: "
-                            + "; ".join(f"{split}: {percent(v['recall'])} % found, {percent(v['kept'])} % of the others kept" for split, v in outside.items()) + ".")
+                            + "; ".join(f"{split}: {percent(v['recall'])} % found" + (f", {percent(v['kept'])} % of the others kept" if "kept" in v else "")
+                                        for split, v in outside.items()) + ".")
     return "\n\n".join(sections)
 
 
-def training(recipe, log):
+def listed(settings):
+    return ", ".join(f"{key} {' '.join(value) if type(value) is list else value}" for key, value in settings.items())
+
+
+def training(made, log):
+    """made: as training_log.json has it."""
     minutes = sum(entry["cpu_seconds"] for entry in log) / 60
-    settings = ", ".join(f"{key} {value}" for key, value in settings_of(recipe).items())
-    return f"## Training\n{len(log)} epochs, {minutes:.0f} processor-minutes without validation. Settings: {settings}."
+    settings = {key: value for key, value in made["settings"].items() if key != "lora"}
+    lora = f" LoRA: {listed(made['settings']['lora'])}." if "lora" in made["settings"] else ""
+    parts = [f"## Training\n{len(log)} epochs, {minutes:.0f} processor-minutes without validation. Settings: {listed(settings)}.{lora}"]
+    tasks = made["tasks"]
+    parts.append(table(["task", *OF_A_TASK], [[name, *(task.get(key, "") for key in OF_A_TASK)] for name, task in tasks.items()]))
+    rows = [[name, file, count, labels] for name, task in tasks.items() for labels, key in (("yes", "rows"), ("no", "unlabelled_rows"))
+            for file, count in task.get(key, {}).items()]
+    parts.append(table(["task", "training file", "rows", "labels"], rows))
+    if "distillation" in made:
+        rest = {key: value for key, value in made["distillation"].items() if key != "teachers"}
+        parts.append(f"Distillation: {listed(rest)}.\n\n" + table(["teacher", "digest"], [[t["folder"], t["digest"]] for t in made["distillation"]["teachers"]]))
+    return "\n\n".join(parts)
 
 
 def licences(recipe):

@@ -47,16 +47,19 @@ def positions_of(config):
     return config.max_position_embeddings - offset
 
 
+def encoder_options(config):
+    return {"add_pooling_layer": False} if config.model_type in WITH_POOLER else {}
+
+
 def load_encoder(folder, dropout=0.0):
     """The encoder in fp32. Raises a TrainingError where the weights are not those of its configuration."""
     config = read_config(folder)
     for name in DROPOUTS:
         if hasattr(config, name):
             setattr(config, name, dropout)
-    options = {"add_pooling_layer": False} if config.model_type in WITH_POOLER else {}
     try:
         encoder, report = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager",
-                                                    output_loading_info=True, **options)
+                                                    output_loading_info=True, **encoder_options(config))
     except (RuntimeError, ValueError, OSError) as error:
         raise TrainingError("The backbone cannot be loaded", str(folder), "weights that fit config.json", str(error).splitlines()[0]) from None
     if report["missing_keys"]:
@@ -78,6 +81,32 @@ def add_lora(encoder, lora, name):
     return adapted
 
 
+def check_model(recipe, config):
+    """What a model of this recipe lacks, told without its weights."""
+    if recipe.schedule.device != "cpu":
+        check_device(recipe.schedule.device)
+    for task in recipe.tasks:
+        if task.exits and task.exits[-1] >= config.num_hidden_layers:
+            raise TrainingError("An exit lies behind the last layer", f"tasks.{task.name}.exits",
+                                f"layers from 1 to {config.num_hidden_layers - 1}", str(task.exits[-1]))
+    if recipe.schedule.lora and recipe.schedule.lora.targets:
+        with torch.device("meta"):
+            encoder = AutoModel.from_config(config, **encoder_options(config))
+        layers = {name for name, module in encoder.named_modules() if isinstance(module, torch.nn.Linear)}
+        for target in recipe.schedule.lora.targets:
+            if not any(name == target or name.endswith("." + target) for name in layers):
+                raise TrainingError("LoRA does not find a layer", "training.lora.targets", "the last parts of names of linear layers: "
+                                    + ", ".join(sorted({name.rsplit(".", 1)[-1] for name in layers})), target)
+
+
+def check_device(name):
+    if not torch.cuda.is_available():
+        raise TrainingError("The device is not there", "training.device", "cpu", name, "PyTorch sees no CUDA device here")
+    index = torch.device(name).index or 0
+    if index >= torch.cuda.device_count():
+        raise TrainingError("The device is not there", "training.device", f"cuda:0 to cuda:{torch.cuda.device_count() - 1}", name)
+
+
 def outputs_of(task):
     return 1 if task.kind in ("binary", "regression") else len(task.labels)
 
@@ -96,26 +125,27 @@ class MultiTaskModel(torch.nn.Module):
         self.encoder, self.tasks = encoder, {task.name: task for task in tasks}
         self.positions = positions_of(config)
         self.has_types = getattr(config, "type_vocab_size", 0) > 1
-        for task in tasks:
-            if task.exits and task.exits[-1] >= config.num_hidden_layers:
-                raise TrainingError("An exit lies behind the last layer", f"tasks.{task.name}.exits",
-                                    f"layers from 1 to {config.num_hidden_layers - 1}", str(task.exits[-1]))
         self.order = {name: i for i, name in enumerate(name for task in tasks for name in head_names(task))}
         self.heads = torch.nn.ModuleList(torch.nn.Linear(config.hidden_size, outputs_of(task)) for task in tasks for _ in head_names(task))
         for head in self.heads:
             torch.nn.init.normal_(head.weight, std=0.02)
             torch.nn.init.zeros_(head.bias)
 
+    @property
+    def device(self):
+        return self.heads[0].weight.device
+
     def head(self, name):
         return self.heads[self.order[name]]
 
     def pooled(self, task, batch, precision="fp32"):
         """A collated batch -> a list of [rows, hidden], one an exit and the last layer's, in fp32."""
+        batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         mask = batch["attention_mask"]
         inputs = {"input_ids": batch["input_ids"].masked_fill(mask == 0, self.encoder.config.pad_token_id), "attention_mask": mask}
         if self.has_types:
             inputs["token_type_ids"] = batch["token_type_ids"]
-        bf16 = torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+        bf16 = torch.autocast(self.device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
         with bf16:
             result = self.encoder(**inputs, output_hidden_states=bool(task.exits))
         states = [result.hidden_states[layer] for layer in task.exits] + [result.last_hidden_state]
@@ -138,7 +168,7 @@ def features(model, task, rows, precision="fp32", size=64):
     """-> a list of [rows, hidden], one an exit and the last layer's, in the order of `rows`."""
     training = model.training
     model.eval()
-    results = [torch.empty(len(rows), model.encoder.config.hidden_size) for _ in head_names(task)]
+    results = [torch.empty(len(rows), model.encoder.config.hidden_size, device=model.device) for _ in head_names(task)]
     for part in batches_by_length([len(row.ids) for row in rows], size):
         for result, vectors in zip(results, model.pooled(task, collate([rows[i] for i in part], model.positions), precision)):
             result[part] = vectors
@@ -148,8 +178,8 @@ def features(model, task, rows, precision="fp32", size=64):
 
 @torch.no_grad()
 def predict(model, task, rows, precision="fp32"):
-    """-> a list of [rows, outputs], one an exit and the last layer's, in the order of `rows`."""
-    return model.answers(task, features(model, task, rows, precision))
+    """-> a list of [rows, outputs] on the processor, one an exit and the last layer's, in the order of `rows`."""
+    return [answers.cpu() for answers in model.answers(task, features(model, task, rows, precision))]
 
 
 def merged(model):

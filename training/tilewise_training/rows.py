@@ -3,8 +3,12 @@ import dataclasses
 import gzip
 import json
 import math
+import zlib
 
 from .errors import TrainingError
+
+
+LARGEST = (2 - 2**-23) * 2.0**127  # of fp32
 
 
 class Number(str):
@@ -18,20 +22,32 @@ class Row:
     label: object  # binary: 0.0 or 1.0; multiclass: an index; multilabel: a tuple of indices; regression: a float; None: unlabelled
 
 
+def read_lines(path):
+    """Yields (line number, text) of a file, also gzip."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    number = 0
+    try:
+        with opener(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                yield number, line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise TrainingError("A row is not UTF-8", f"{path}:{number}", "UTF-8", str(error)) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise TrainingError("A data file cannot be read", f"{path}:{number + 1}", "a gzip file" if opener is gzip.open else "a file", str(error)) from None
+
+
 def read_json_lines(path):
     """Yields (line number, object) of a file, also gzip."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line, parse_int=Number, parse_float=Number)
-            except ValueError as error:
-                raise TrainingError("A row is not JSON", f"{path}:{number}", "one JSON object a line", str(error)) from None
-            if type(value) is not dict:
-                raise TrainingError("A row is not an object", f"{path}:{number}", "one JSON object a line", line.strip()[:60])
-            yield number, value
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line, parse_int=Number, parse_float=Number)
+        except ValueError as error:
+            raise TrainingError("A row is not JSON", f"{path}:{number}", "one JSON object a line", str(error)) from None
+        if type(value) is not dict:
+            raise TrainingError("A row is not an object", f"{path}:{number}", "one JSON object a line", line.strip()[:60])
+        yield number, value
 
 
 def scalar_text(value, where):
@@ -87,8 +103,8 @@ def parse_label(task, value, where):
         number = float(value) if isinstance(value, Number) else math.nan
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
-        raise wrong("a finite number")
+    if not abs(number) <= LARGEST:
+        raise wrong("a finite number of fp32")
     return number
 
 

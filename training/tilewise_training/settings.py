@@ -44,6 +44,7 @@ class Schedule:
     average: float  # decay of the running mean of the weights that is kept in place of the last ones; 0: none
     seed: int
     threads: int
+    device: str  # of PyTorch, where students and teachers are
     validate_every: int  # epochs
     patience: int  # looks at the validation data without a better mean score until it stops; 0: never
     lora: Lora | None
@@ -85,8 +86,14 @@ class Task:
 
 
 @dataclasses.dataclass(frozen=True)
+class Teacher:
+    folder: pathlib.Path
+    backbone: pathlib.Path | None  # of an adapter; None: the recipe's own, or the package that its tasks.json names
+
+
+@dataclasses.dataclass(frozen=True)
 class Distillation:
-    teachers: tuple[pathlib.Path, ...]
+    teachers: tuple[Teacher, ...]
     weight: float  # of the teacher's answer in the loss, the rest being the label's
     temperature: float
     both_orders: bool  # the teacher answers a pair with the mean over both orders of its sides
@@ -271,6 +278,7 @@ def _schedule(table):
         average=table.number("average", 0.0, 0.0, 0.99999),
         seed=table.count("seed", 1, 0),
         threads=table.count("threads", 1),
+        device=table.take("device", str, "cpu", lambda v: re.fullmatch(r"cpu|cuda(:\d+)?", v), "cpu, cuda or cuda:N"),
         validate_every=table.count("validate_every", 1),
         patience=table.count("patience", 0, 0),
         lora=lora if method == "lora" else None,
@@ -340,6 +348,10 @@ def _task(table, data):
         raise table.wrong("valid" if task.train else "train", "at least one file")
     if set(task.train) & set(task.valid + task.test):
         raise table.wrong("train", "no file that is also in valid or test")
+    for split in ("valid", "test"):
+        paths = getattr(task, split) + getattr(task, "out_of_scope_" + split)
+        if len(set(paths)) != len(paths):
+            raise table.wrong(split, f"each file once, in {split} or in out_of_scope_{split}")
     return task
 
 
@@ -358,10 +370,7 @@ def _template(table):
 
 
 def _distillation(table, data):
-    teachers = tuple(data / path for path in table.list_of("teachers", str))
-    for teacher in teachers:
-        if not (teacher / "tasks.json").is_file():
-            raise TrainingError("A teacher is missing", table.where("teachers"), "a folder that this package wrote", str(teacher))
+    teachers = _teachers(table, data)
     unlabelled = {}
     inner = table.table("unlabelled")
     for name in inner.values:
@@ -375,6 +384,23 @@ def _distillation(table, data):
     if not teachers:
         raise table.wrong("teachers", "at least one folder")
     return distillation
+
+
+def _teachers(table, data):
+    """Folders, or tables with `folder` and `backbone`."""
+    values = table.take("teachers", list, REQUIRED, lambda v: all(type(e) in (str, dict) for e in v), "a list of folders, or of {folder, backbone}")
+    teachers = []
+    for i, value in enumerate(values):
+        inner = Table(table.file, f"{table.name}.teachers[{i}]", {"folder": value} if type(value) is str else value)
+        folder, backbone = data / inner.take("folder", str), inner.take("backbone", str, None)
+        inner.done()
+        for name in ("tasks.json", "heads.safetensors"):
+            if not (folder / name).is_file():
+                raise TrainingError("A teacher is missing", inner.where("folder"), "a folder that this package wrote", f"no {folder / name}")
+        if backbone is not None and not (data / backbone / "config.json").is_file():
+            raise TrainingError("A teacher's backbone is missing", inner.where("backbone"), "a Hugging Face folder", str(data / backbone))
+        teachers.append(Teacher(folder, None if backbone is None else data / backbone))
+    return tuple(teachers)
 
 
 def _licence(table):

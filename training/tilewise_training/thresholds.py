@@ -6,6 +6,8 @@ import torch
 
 from .losses import best_threshold, label_loss
 
+SURE = 1 - 2**-23  # the largest confidence that a model folder states; fp32 rounds what lies beyond to 1
+COLDEST = 0.25  # rows that a head separates have no best temperature: under it every probability is 1
 MARGIN = 0.6  # exits are chosen for so much of the changed decisions that are allowed, as other rows change a few more
 
 
@@ -54,7 +56,7 @@ def best_temperature(task, logits, target):
     def loss(log_temperature):
         return label_loss(task, logits.double() / math.exp(log_temperature), target if task.kind == "multiclass" else target.double()).mean().item()
 
-    low, high, ratio = math.log(0.05), math.log(20.0), (math.sqrt(5) - 1) / 2
+    low, high, ratio = math.log(COLDEST), math.log(20.0), (math.sqrt(5) - 1) / 2
     while high - low > 1e-4:
         a, b = high - ratio * (high - low), low + ratio * (high - low)
         if loss(a) <= loss(b):
@@ -112,10 +114,22 @@ def fit_exits(task, layers, fitted, answers, temperatures, allowed):
             high, best = price, limits
         else:
             low = price
+    best = _stated(rows, layers, best, allowed * len(full))
     least = 1 / max(2, answers[-1].shape[1]) + 1e-6  # which every answer has
     exits = [Exit(row.layer, max(sure, least), temperature, floor if fitted.below is not None else None)
              for row, (sure, floor), temperature in zip(rows, best, temperatures)]
-    return [exit_ for exit_ in exits if exit_.confidence <= 1 - 2**-23]
+    return [exit_ for exit_ in exits if exit_.confidence <= SURE]
+
+
+def _stated(rows, layers, limits, allowed):
+    """The limits with confidences of at most SURE where no more than `allowed` decisions change by that; nobody takes the other exits."""
+    found, limits = limits, [limit if limit[0] <= SURE else NOBODY for limit in limits]
+    for k, (sure, floor) in enumerate(found):
+        if SURE < sure < math.inf:
+            trial = [*limits[:k], (SURE, floor), *limits[k + 1 :]]
+            if _outcome(rows, layers, trial)[1].sum() <= allowed:
+                limits = trial
+    return limits
 
 
 def _outcome(rows, layers, limits, start=0):

@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from . import losses
 from .batches import RowEncoder, batches, collate, generator, target_tensor
-from .distill import teach
+from .distill import check_teachers, digest_of, teach
 from .errors import TrainingError
-from .model import MultiTaskModel, add_lora, load_encoder, positions_of, predict, read_config
+from .model import MultiTaskModel, add_lora, check_model, load_encoder, positions_of, predict, read_config
 from .rows import check_every_label_occurs, read_rows, with_labels
 
 EASY = 0.02  # a row whose last loss was under this has little left to teach
@@ -37,8 +37,11 @@ class TaskData:
 def prepare(recipe, limit=None):
     """Reads and checks everything that a run needs -> (recipe with all labels, {task: TaskData}). limit: rows a file, to try a recipe."""
     config = read_config(recipe.backbone.folder)
+    check_model(recipe, config)
     recipe = dataclasses.replace(recipe, tasks=tuple(with_labels(task) for task in recipe.tasks))
     encoder = RowEncoder(recipe.backbone.folder, config.vocab_size)
+    if recipe.distillation:
+        check_teachers(recipe)
     return recipe, {task.name: _prepare_task(recipe, task, encoder, config, limit) for task in recipe.tasks}
 
 
@@ -70,7 +73,7 @@ def build_model(recipe):
     encoder = load_encoder(recipe.backbone.folder, recipe.schedule.dropout)
     if recipe.schedule.lora:
         encoder = add_lora(encoder, recipe.schedule.lora, recipe.backbone.package or recipe.backbone.folder.name)
-    return MultiTaskModel(encoder, recipe.tasks)
+    return MultiTaskModel(encoder, recipe.tasks).to(recipe.schedule.device)
 
 
 def trained_state(model):
@@ -78,12 +81,23 @@ def trained_state(model):
     return {name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
+# What only finish() reads, and paths: rows and weights count by what they hold.
+NOT_OF_A_RUN = ("train", "valid", "test", "out_of_scope_valid", "out_of_scope_test", "keep_in_scope", "refit_exits", "max_changed")
+
+
 def fingerprint(recipe, data):
-    """Of all that a run depends on."""
-    digest = hashlib.sha256(repr(dataclasses.replace(recipe, path=None, title="", description="", licences=())).encode())
+    """Of all that the trained weights depend on, but for the machine."""
+    tasks = [{key: value for key, value in vars(task).items() if key not in NOT_OF_A_RUN} for task in recipe.tasks]
+    teaching = recipe.distillation
+    if teaching:
+        teaching = [*map(digest_of, teaching.teachers)], teaching.weight, teaching.temperature, teaching.both_orders
+    schedule = dataclasses.replace(recipe.schedule, device="")
+    digest = hashlib.sha256(repr((recipe.backbone.sha256, schedule, tasks, teaching)).encode())
     for task_data in data.values():
-        for row in task_data.train:
-            digest.update(repr((row.ids, row.label)).encode())
+        for rows in (task_data.train[: task_data.labelled], task_data.train[task_data.labelled :], *task_data.valid):
+            digest.update(f"{len(rows)} rows".encode())
+            for row in rows:
+                digest.update(repr((row.ids, row.types, row.label)).encode())
     return digest.hexdigest()
 
 
@@ -111,7 +125,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._resume()
         if self.recipe.distillation and self.epoch < self.recipe.schedule.epochs:
-            teach(self.recipe, self.data, self.folder)
+            teach(self.recipe, self.data, self.folder, self.fingerprint)
         schedule = self.recipe.schedule
         while self.epoch < schedule.epochs and not (schedule.patience and self.stale >= schedule.patience):
             self.log.append(self._train_epoch())
@@ -128,7 +142,7 @@ class Run:
         self._resume()
         if not (self.folder / "best.pt").exists():
             raise TrainingError("The run has no validated epoch", str(self.folder), "best.pt", "nothing", "Train first")
-        self._load(torch.load(self.folder / "best.pt"))
+        self._load(torch.load(self.folder / "best.pt", map_location="cpu"))
 
     def _plan(self, rng):
         """The batches of an epoch: (task, indices, flags of the pairs that are swapped)."""
@@ -138,7 +152,7 @@ class Run:
             skip = task.skip_easy if self.epoch else 0.0
             chosen = [i for i in range(len(data.train)) if last[i] > EASY or rng.random() >= skip]
             if task.sampling < 1:
-                chosen = rng.sample(chosen, max(1, round(task.sampling * len(chosen))))
+                chosen = rng.sample(chosen, min(len(chosen), max(1, round(task.sampling * len(chosen)))))
             swapped = [bool(data.train_swapped) and rng.random() < 0.5 for _ in data.train]
             lengths = [len(row.ids) for row in data.train]
             plan += [(task, part, [swapped[i] for i in part]) for part in batches(chosen, lengths, task.batch_size, rng)]
@@ -187,20 +201,20 @@ class Run:
         self.optimiser.zero_grad(set_to_none=True)
         if self.mean is not None:
             self._update_mean()
-        self.last_loss[task.name][part] = final.detach()
+        self.last_loss[task.name][part] = final.detach().cpu()
         return int(batch["attention_mask"].sum()), final.sum().item()
 
     def _row_losses(self, task, logits, rows, part):
         """From the label, the teacher, or both. [rows]"""
         data, distillation = self.data[task.name], self.recipe.distillation
         if data.taught is None:
-            return losses.label_loss(task, logits, target_tensor(task, rows))
-        share = torch.tensor([1.0 if i >= data.labelled else distillation.weight for i in part])
-        total = share * losses.teacher_loss(task, logits, data.taught[part], distillation.temperature)
+            return losses.label_loss(task, logits, target_tensor(task, rows).to(logits.device))
+        share = torch.tensor([1.0 if i >= data.labelled else distillation.weight for i in part], device=logits.device)
+        total = share * losses.teacher_loss(task, logits, data.taught[part].to(logits.device), distillation.temperature)
         has_label = [k for k, i in enumerate(part) if i < data.labelled]
         if has_label:
-            labelled = losses.label_loss(task, logits[has_label], target_tensor(task, [rows[k] for k in has_label]))
-            total = total.index_add(0, torch.tensor(has_label), (1 - share[has_label]) * labelled)
+            labelled = losses.label_loss(task, logits[has_label], target_tensor(task, [rows[k] for k in has_label]).to(logits.device))
+            total = total.index_add(0, torch.tensor(has_label, device=logits.device), (1 - share[has_label]) * labelled)
         return total
 
     def _refuse_nan(self, task, row_losses, rows):
@@ -242,12 +256,13 @@ class Run:
         path = self.folder / "checkpoint.pt"
         if not path.exists():
             return
-        state = torch.load(path)
+        state = torch.load(path, map_location="cpu")
         if state["fingerprint"] != self.fingerprint:
             raise TrainingError("The output folder holds a run of another recipe", str(path), "a run of this recipe and its data", "another", "Choose another --out, or remove it")
         self._load(state["weights"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.mean, self.last_loss, self.log = state["mean"], state["last_loss"], state["log"]
+        self.mean = state["mean"] and {name: value.to(self.model.device) for name, value in state["mean"].items()}
+        self.last_loss, self.log = state["last_loss"], state["log"]
         self.epoch, self.best, self.stale = state["epoch"], state["best"], state["stale"]
 
     def _load(self, weights):
