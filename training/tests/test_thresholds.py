@@ -82,16 +82,16 @@ def test_exits_of_rows_that_a_head_separates_are_kept():
 
 
 def test_a_confidence_is_lowered_only_where_decisions_stay():
-    """Rows of 1 - 1e-9 agree with the full depth; in the second case one of 1 - 1e-8 does not."""
-    sure, less, doubt = 20.723, 18.42, 0.1  # logits of 1 - 1e-9, 1 - 1e-8
+    """Rows of 1 - 1e-9 agree with the full depth, those under them do not: fp32 states 1 - 1.2e-7, which tells them from 1 - 1.5e-7 alone."""
     task = FakeTask(kind="binary", labels=("a",), exits=(1,))
-    at_exit = torch.tensor([sure] * 50 + [less] * 2 + [doubt] * 8)[:, None]
-    final = torch.ones(60, 1)
-    fitted = Fitted(threshold=0.0)
-    [exit_] = fit_exits(task, 4, fitted, [at_exit, final], [1.0], 0.0)
-    final[51:] = -1
-    assert exit_.confidence <= 1 - 2**-23
-    assert fit_exits(task, 4, fitted, [at_exit, final], [1.0], 0.0) == []
+    final = torch.tensor([1.0] * 50 + [-1.0] * 10)[:, None]
+
+    def exits(doubt):
+        at_exit = torch.tensor([math.log(1e9)] * 50 + [math.log(1 / doubt)] * 10)[:, None]
+        return fit_exits(task, 4, Fitted(threshold=0.0), [at_exit, final], [1.0], 0.0)
+
+    assert [exit_.confidence for exit_ in exits(1.5e-7)] == [1 - 2**-23]
+    assert exits(1e-7) == []
 
 
 def test_an_exit_that_is_the_last_layer_takes_all():

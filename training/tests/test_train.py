@@ -172,10 +172,14 @@ def test_evaluate_chooses_anew(write_recipe, data, tmp_path):
 
 
 def test_other_validation_rows_are_another_run(write_recipe, data, tmp_path):
-    run_of(write_recipe([task_toml("intent")]), data, tmp_path / "run").train()
+    rows = (data / "intent.valid.jsonl").read_text().splitlines(True)
+    (tmp_path / "valid.jsonl").write_text("".join(rows))
+    path = write_recipe([task_toml("intent").replace("intent.valid.jsonl", f"{tmp_path}/valid.jsonl")])
+    run_of(path, data, tmp_path / "run").train()
+    run_of(path, data, tmp_path / "run").train()
+    (tmp_path / "valid.jsonl").write_text("".join(rows[1:]))
     with pytest.raises(TrainingError, match="run of another recipe"):
-        run_of(write_recipe([task_toml("intent").replace("intent.valid", "intent.test", 1).replace('test = ["intent.test', 'test = ["intent.valid')]),
-               data, tmp_path / "run").train()
+        run_of(path, data, tmp_path / "run").train()
 
 
 def test_the_card_says_what_was_trained_on_what(write_recipe, data, tmp_path):
