@@ -16,12 +16,13 @@ LINEAR_LAYERS = {
     "bert": ("query", "key", "value", "dense"),
     "roberta": ("query", "key", "value", "dense"),
     "xlm-roberta": ("query", "key", "value", "dense"),
+    "camembert": ("query", "key", "value", "dense"),
     "electra": ("query", "key", "value", "dense"),
     "distilbert": ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"),
     "mpnet": ("q", "k", "v", "o", "dense"),
     "modernbert": ("Wqkv", "Wo", "Wi"),
 }
-WITH_POOLER = ("bert", "roberta", "xlm-roberta", "mpnet")  # which no task uses
+WITH_POOLER = ("bert", "roberta", "xlm-roberta", "camembert", "mpnet")  # which no task uses
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "mlp_dropout", "embedding_dropout")
 
 transformers.logging.set_verbosity_error()  # what is missing is reported below, as an error
@@ -43,7 +44,7 @@ def read_config(folder):
 
 def positions_of(config):
     """Tokens that the encoder takes. The families of RoBERTa count their positions from behind the padding's."""
-    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "mpnet") else 0
+    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
     return config.max_position_embeddings - offset
 
 
