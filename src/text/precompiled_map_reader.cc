@@ -107,17 +107,20 @@ class RuleReader {
                           .found = std::to_string(text.size()),
                           .remedy = {}});
     }
+    text_bytes_ += 1 + text.size();
+    if (text_bytes_ > Trie::kMaxValue) return too_large();  // they may all differ
     rules_.push_back({path_, std::string(text)});
     return {};
   }
 
   Status too_large() const {
-    return unsupported(
-        {.what = "The map has too many rules",
-         .where = where_,
-         .expected = "at most " + std::to_string(kMaxSteps) + " steps to all of them",
-         .found = "more",
-         .remedy = {}});
+    return unsupported({.what = "The map has too many rules",
+                        .where = where_,
+                        .expected = "at most " + std::to_string(kMaxSteps) +
+                                    " steps to all of them, and " +
+                                    std::to_string(Trie::kMaxValue) + " bytes of texts",
+                        .found = "more",
+                        .remedy = {}});
   }
 
   Status outside() const { return broken("The map leads outside of itself", where_, {}, {}); }
@@ -126,6 +129,7 @@ class RuleReader {
   std::string_view texts_;
   const std::string& where_;
   uint32_t steps_ = 0;
+  uint64_t text_bytes_ = 0;
   std::string path_;
   std::vector<Replacement> rules_;
 };

@@ -15,8 +15,9 @@
 namespace tilewise::text {
 
 /// Reads the tokenizer of a Hugging Face folder: tokenizer.json, or else vocab.txt, or vocab.json
-/// and merges.txt, with tokenizer_config.json (where there is one). Padding and truncation that the
-/// file asks for are ignored: tasks say what they need. Errors: not_found (none of the files),
+/// and merges.txt, with tokenizer_config.json (where there is one), of which tokenizer.json needs
+/// model_input_names alone. Padding and truncation that the file asks for are ignored: tasks say
+/// what they need. Errors: not_found (none of the files),
 /// invalid_input (broken file), unsupported (a part of the tokenizer that is not known here,
 /// named).
 Result<model::TokenizerSpec> read_tokenizer(const std::string& folder);

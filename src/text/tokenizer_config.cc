@@ -1,7 +1,10 @@
 #include "text/tokenizer_config.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 namespace tilewise::text {
@@ -62,10 +65,20 @@ class SpecialTokenReader {
   Status read_descriptions() {
     if (!config_.has("added_tokens_decoder")) return {};
     TILEWISE_ASSIGN_OR_RETURN(const JsonObject all, config_.object("added_tokens_decoder"));
+    std::set<std::string, std::less<>> contents;
     for (const auto [id, value] : all.raw()) {
-      TILEWISE_ASSIGN_OR_RETURN(const JsonObject fields, all.object(id));
+      simdjson::dom::object object;
+      if (value.get(object) != simdjson::SUCCESS) return all.object(id).status();
+      const JsonObject fields(object, all.place(id));
       AddedToken described;
       TILEWISE_RETURN_IF_ERROR(read_flags(fields, described));
+      if (!contents.insert(described.content).second) {
+        return invalid_input({.what = "An added token is described twice",
+                              .where = fields.where(),
+                              .expected = "each token once",
+                              .found = "\"" + described.content + "\"",
+                              .remedy = {}});
+      }
       const auto it =
           std::ranges::find(spec_.added_tokens, described.content, &AddedToken::content);
       if (it == spec_.added_tokens.end()) {

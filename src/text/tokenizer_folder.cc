@@ -2,6 +2,7 @@
 #include <string>
 
 #include "base/mapped_file.h"
+#include "text/json.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer_config.h"
 #include "text/vocabulary_files.h"
@@ -29,15 +30,32 @@ Result<std::string> read_config(const std::string& folder, const std::string& pa
   return config;
 }
 
-}  // namespace
+/// transformers gives an encoder the token types only where its tokenizer names them; else all of
+/// them are 0.
+Status apply_input_names(const std::string& path, TokenizerSpec& spec) {
+  Result<std::string> text = read_file(path);
+  if (is_missing(text)) return {};
+  TILEWISE_RETURN_IF_ERROR(text.status());
+  shorten_length_limit(*text);
+  simdjson::dom::parser parser;
+  TILEWISE_ASSIGN_OR_RETURN(const JsonObject config, parse_json_object(parser, *text, path));
+  constexpr const char* kKey = "model_input_names";
+  if (!config.has(kKey)) return {};
+  TILEWISE_ASSIGN_OR_RETURN(const auto names, config.array(kKey));
+  for (const simdjson::dom::element name : names) {
+    std::string_view value;
+    if (name.get(value) == simdjson::SUCCESS && value == "token_type_ids") return {};
+  }
+  spec.second_type = 0;
+  return {};
+}
 
-Result<TokenizerSpec> read_tokenizer(const std::string& folder) {
+Result<TokenizerSpec> read_files(const std::string& folder, const std::string& config_path) {
   const std::string json_path = folder + "/tokenizer.json";
   const Result<std::string> json = read_file(json_path);
   if (json.ok()) return parse_tokenizer_json(*json, json_path);
   if (!is_missing(json)) return json.status();
 
-  const std::string config_path = folder + "/tokenizer_config.json";
   const std::string lines_path = folder + "/vocab.txt", vocab_path = folder + "/vocab.json";
   const Result<std::string> lines = read_file(lines_path);
   if (!is_missing(lines)) {
@@ -58,6 +76,15 @@ Result<TokenizerSpec> read_tokenizer(const std::string& folder) {
                     .expected = "tokenizer.json, vocab.txt, or vocab.json with merges.txt",
                     .found = "none of them",
                     .remedy = {}});
+}
+
+}  // namespace
+
+Result<TokenizerSpec> read_tokenizer(const std::string& folder) {
+  const std::string config_path = folder + "/tokenizer_config.json";
+  TILEWISE_ASSIGN_OR_RETURN(TokenizerSpec spec, read_files(folder, config_path));
+  TILEWISE_RETURN_IF_ERROR(apply_input_names(config_path, spec));
+  return spec;
 }
 
 }  // namespace tilewise::text

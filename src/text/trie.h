@@ -25,6 +25,8 @@ static_assert(sizeof(TrieUnit) == 8);
 class Trie {
  public:
   static constexpr uint32_t kNone = UINT32_MAX;
+  /// A unit has 24 bits for a value + 1.
+  static constexpr uint32_t kMaxValue = (1u << 24) - 2;
   /// The label of units that no node uses: a byte that no key and no valid text has, so that no
   /// walk enters them.
   static constexpr uint32_t kUnusedLabel = 0xFF;

@@ -178,6 +178,25 @@ TEST(PrecompiledMapFile, IsRead) {
   EXPECT_THAT(*rules, ElementsAre(model::Replacement{"a", "yz"}));
 }
 
+// The tables have 24 bits for where a rule's text lies. 80,000 paths here, all to the same 255
+// bytes.
+TEST(PrecompiledMapFile, IsRefusedWhenItsTextsTakeTooManyBytes) {
+  std::vector<uint32_t> units(1025);
+  units[0] = 256U << 10;
+  for (uint32_t level = 256; level < 1024; level += 256) {
+    const bool is_last = level == 768;
+    const uint32_t labels = level == 256 ? 2 : 200;
+    for (uint32_t byte = 1; byte <= labels; ++byte) {
+      const uint32_t unit = level + byte;
+      units[unit] = byte | (is_last ? 1U << 8 : 0) | (unit ^ (level + 256)) << 10;
+    }
+  }
+  units[1024] = 1U << 31;
+  const Status status = read_precompiled_map(map_of(units, std::string(255, 'x')), "map").status();
+  EXPECT_EQ(status.code(), StatusCode::unsupported);
+  EXPECT_THAT(status.message(), HasSubstr("bytes of texts"));
+}
+
 TEST(PrecompiledMapFile, IsRefusedWhenItIsBroken) {
   const auto message_of = [](const std::string& base64) {
     const Status status = read_precompiled_map(base64, "map").status();

@@ -121,6 +121,18 @@ TEST_F(VocabTxt, YieldsToTokenizerJson) {
   EXPECT_EQ(*spec, golden_spec("cased"));
 }
 
+// Else transformers gives the encoder no types at all.
+TEST_F(VocabTxt, GivesTheSecondTypeOnlyWhereTheConfigNamesTypes) {
+  EXPECT_EQ(read()->second_type, 1) << "no config";
+  write("tokenizer_config.json",
+        R"({"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]})");
+  EXPECT_EQ(read()->second_type, 1);
+  write("tokenizer_config.json", R"({"model_input_names": ["input_ids", "attention_mask"]})");
+  EXPECT_EQ(read()->second_type, 0);
+  std::filesystem::copy_file(golden_path("cased/tokenizer.json"), folder_ / "tokenizer.json");
+  EXPECT_EQ(read()->second_type, 0) << "nor with tokenizer.json";
+}
+
 TEST_F(VocabTxt, RefusesAFolderWithoutATokenizer) {
   std::filesystem::remove(folder_ / "vocab.txt");
   EXPECT_EQ(read().status().code(), StatusCode::not_found);
@@ -161,6 +173,14 @@ TEST_F(VocabTxt, RefusesTokensThatOnlyTokenizerJsonDescribes) {
   write("tokenizer_config.json", "{}");
   write("added_tokens.json", R"({"<x>": 9})");
   EXPECT_THAT(read().status().message(), HasSubstr("added_tokens.json"));
+}
+
+TEST_F(VocabTxt, RefusesATokenThatIsDescribedTwice) {
+  write("tokenizer_config.json", R"({"added_tokens_decoder":
+      {"2": {"content": "[CLS]"}, "3": {"content": "[SEP]"}, "9": {"content": "[CLS]"}}})");
+  const Status status = read().status();
+  EXPECT_EQ(status.code(), StatusCode::invalid_input);
+  EXPECT_THAT(status.message(), HasSubstr("described twice"));
 }
 
 TEST_F(VocabTxt, RefusesABrokenConfig) {
