@@ -10,6 +10,7 @@ namespace tilewise::checkpoint {
 namespace {
 
 constexpr const char* kSubject = "adapter";
+constexpr const char* kPooler = "pooler.dense";
 constexpr int32_t kMaxRank = 1 << 14;
 
 /// Settings that leave W + scale B A as it is, whatever their value. Any other setting that is set
@@ -115,15 +116,23 @@ void report_missing(const std::string& module, TensorReader& tensors) {
        "lora_A and lora_B, as target_modules says", "nothing", "Save the adapter again"}));
 }
 
-/// What is left in the file is either the unused pooler's or nothing that can be merged.
+/// What is left in the file is of a layer that no task uses (the pooler's, which PEFT's target
+/// "dense" reaches in every family like BERT, or an unused classifier's) or cannot be merged.
 void check_rest(const Family& family, bool uses_classifier, const Namer& namer,
                 TensorReader& tensors, Report& report) {
   const std::string dense(family.classifier_dense_name());
-  const auto dense_names = namer.find(dense);
+  std::vector<std::string> unused_modules;
+  if (!uses_classifier) unused_modules.push_back(dense);
+  if (dense != kPooler) unused_modules.emplace_back(kPooler);
+  const auto module_of = [&](const std::string& name) {
+    return std::find_if(unused_modules.begin(), unused_modules.end(), [&](const auto& module) {
+      const auto names = namer.find(module);
+      return names && (name == names->a || name == names->b);
+    });
+  };
   for (const std::string& name : tensors.unused()) {
-    const bool of_dense = dense_names && (name == dense_names->a || name == dense_names->b);
-    if (of_dense && !uses_classifier) {
-      report.note(kSubject, name + " is left aside: no task uses " + dense);
+    if (const auto module = module_of(name); module != unused_modules.end()) {
+      report.note(kSubject, name + " is left aside: no task uses " + *module);
       continue;
     }
     tensors.problem(unsupported(

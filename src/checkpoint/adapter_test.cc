@@ -81,19 +81,35 @@ TEST_F(Adapter, AllLinear) {
   EXPECT_TRUE(load(source()).ok());
 }
 
-TEST_F(Adapter, UnusedPoolerIsLeftAside) {
-  change_tensors([](std::vector<RawTensor>& tensors) {
-    tensors.push_back(f32_tensor("base_model.model.pooler.dense.lora_A.weight", {4, 32},
-                                 std::vector<float>(128)));
-    tensors.push_back(f32_tensor("base_model.model.pooler.dense.lora_B.weight", {32, 4},
-                                 std::vector<float>(128)));
-  });
-  EXPECT_TRUE(load(source()).ok());
-  const auto findings = check(source());
+void add_pooler(std::vector<RawTensor>& tensors) {
+  tensors.push_back(
+      f32_tensor("base_model.model.pooler.dense.lora_A.weight", {4, 32}, std::vector<float>(128)));
+  tensors.push_back(
+      f32_tensor("base_model.model.pooler.dense.lora_B.weight", {32, 4}, std::vector<float>(128)));
+}
+
+void expect_pooler_left_aside(const Source& source) {
+  const auto model = load(source);
+  EXPECT_TRUE(model.ok()) << model.status().message();
+  const auto findings = check(source);
   ASSERT_TRUE(findings.ok());
   EXPECT_TRUE(std::any_of(findings->begin(), findings->end(), [](const Finding& f) {
     return f.level == Finding::Level::note && f.detail.find("pooler.dense") != std::string::npos;
   }));
+}
+
+TEST_F(Adapter, UnusedPoolerIsLeftAside) {
+  change_tensors(add_pooler);
+  expect_pooler_left_aside(source());
+}
+
+// Its classifier has a dense layer of another name.
+TEST_F(Adapter, UnusedPoolerOfRobertaIsLeftAside) {
+  change_tensors(add_pooler);
+  TestCheckpoint backbone("bert");
+  backbone.edit("config.json", "\"bert\"", "\"roberta\"");
+  backbone.edit("config.json", "BertModel", "RobertaModel");
+  expect_pooler_left_aside({checkpoint_.path(), backbone.path()});
 }
 
 TEST_F(Adapter, OnABareEncoderChangesItsEmbedding) {

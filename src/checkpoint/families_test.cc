@@ -123,6 +123,14 @@ TEST(Families, CamembertIsRoberta) {
   EXPECT_EQ(model->spec.family, "camembert");
 }
 
+// The tokenizer gives the second text the second type, and the golden logits need it.
+TEST(Families, SeveralTokenTypesAreKept) {
+  const auto model = load({data_folder() + "/camembert_pairs", ""});
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  EXPECT_EQ(model->spec.token_types, 2);
+  EXPECT_EQ(model->weights.type_embeddings.shape, (std::vector<int64_t>{2, 64}));
+}
+
 // As the files of 2024 spell it: every third layer, and two thetas.
 TEST(Families, OlderSpellingOfModernBert) {
   const auto expected = load({data_folder() + "/modernbert_classifier", ""});

@@ -1,6 +1,6 @@
 // RoBERTa (Liu et al. 2019) as Hugging Face stores it, and what is the same model under other
 // names: XLM-R (Conneau et al. 2020) and CamemBERT (Martin et al. 2020). BERT whose positions are
-// counted from behind the padding's row, and whose tokens all have the first type.
+// counted from behind the padding's row, and whose tokens mostly have one type.
 #include <array>
 
 #include "checkpoint/bert_like.h"
@@ -39,9 +39,12 @@ class Roberta final : public BertLike {
   std::string_view classifier_dense_name() const override { return kProjectedHeadDense; }
   std::string_view classifier_output_name() const override { return kProjectedHeadOutput; }
 
-  /// The tokenizers of these models give no token types, so all are the first.
+  /// Of several types it is the tokenizer that chooses: RoBERTa's own gives all tokens the first.
   model::EncoderSpec read_spec(const JsonObject& config) const override {
-    return read_bert_spec(config);
+    model::EncoderSpec spec = read_bert_spec(config);
+    const int32_t types = read_token_types(config);
+    spec.token_types = types > 1 ? types : 0;
+    return spec;
   }
 
   int32_t first_position(const JsonObject& config) const override {
@@ -51,13 +54,14 @@ class Roberta final : public BertLike {
     return padding + 1;
   }
 
-  /// The first token type is added to the positions, since every token gets it.
+  /// A type that is the only one is added to the positions, since every token gets it.
   void read_embeddings(const JsonObject& config, const model::EncoderSpec& spec,
                        const std::string& prefix, TensorReader& tensors,
                        model::EncoderWeights& weights) const override {
     Family::read_embeddings(config, spec, prefix, tensors, weights);
-    const model::Tensor types = tensors.tensor(prefix + "embeddings.token_type_embeddings.weight",
-                                               {read_token_types(config), spec.hidden});
+    if (spec.token_types > 0) return;
+    const model::Tensor types =
+        tensors.tensor(prefix + "embeddings.token_type_embeddings.weight", {1, spec.hidden});
     if (types.values.empty()) return;
     std::vector<float>& positions = weights.position_embeddings.values;
     const auto width = static_cast<size_t>(spec.hidden);

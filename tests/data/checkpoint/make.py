@@ -16,7 +16,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import (BertConfig, BertForSequenceClassification, BertModel, BertTokenizerFast,
-                          DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig,
+                          CamembertConfig, CamembertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig,
                           ElectraForSequenceClassification, ModernBertConfig, ModernBertForSequenceClassification,
                           ModernBertModel, MPNetConfig, MPNetForSequenceClassification, RobertaConfig,
                           RobertaForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification)
@@ -239,6 +239,19 @@ def make_xlm_roberta():
                  golden_rows(PAIRS, MAX_POSITIONS, classifier(model, types_used=False), tokenizer))]
 
 
+def make_camembert():
+    """RoBERTa under another name; two token types, which its tokenizer gives; one head of 32, as the tiles take it."""
+    tokenizer = tiny_tokenizers.two_types(TEXTS, MAX_POSITIONS)
+    sizes = {**SMALL, "hidden_size": 64, "num_attention_heads": 2}
+    model = randomize(CamembertForSequenceClassification(CamembertConfig(
+        vocab_size=len(tokenizer), num_hidden_layers=2, max_position_embeddings=MAX_POSITIONS + 2, type_vocab_size=2,
+        layer_norm_eps=1e-5, num_labels=1, **sizes)), 14)
+    save_with(model, tokenizer, "camembert_pairs")
+    task = {"name": "same", "kind": "binary", "input": "pair", "labels": ["same"]}
+    write_json(HERE / "camembert_pairs" / "tasks.json", {"tasks": [task]})
+    return [case("camembert_pairs", "same", "binary", golden_rows(PAIRS, MAX_POSITIONS, classifier(model), tokenizer))]
+
+
 def make_mpnet():
     """Texts beyond the distance from which on relative positions are all the same, 128."""
     longest = 180
@@ -371,7 +384,7 @@ def main():
     assert len(set(VOCABULARY)) == len(VOCABULARY) == TOKENIZER.vocab_size
     cases = (make_bert() + make_bert_classifier() + make_distilbert_classifier() + make_sentence_transformer()
              + make_cross_encoder() + make_multi_task() + make_electra() + make_roberta() + make_xlm_roberta() + make_mpnet()
-             + make_modernbert())
+             + make_modernbert() + make_camembert())
     lines = [json.dumps(c, ensure_ascii=False) for c in cases]
     (HERE / "golden.json").write_text(f'{{"torch": "{torch.__version__}",\n "cases": [\n' + ",\n".join(lines) + "]}\n", encoding="utf-8")
 

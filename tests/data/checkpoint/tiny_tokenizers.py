@@ -23,6 +23,17 @@ def roberta(texts, longest):
     return RobertaTokenizer(vocab=model["vocab"], merges=[tuple(pair) for pair in model["merges"]], model_max_length=longest)
 
 
+def two_types(texts, longest):
+    """RoBERTa's frame, whose second text has the second type."""
+    tokenizer = byte_pairs(texts, SPECIALS, 40)
+    special = [(token, tokenizer.token_to_id(token)) for token in ("<s>", "</s>")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B:1 </s>:1", special_tokens=special)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=longest, bos_token="<s>", eos_token="</s>", unk_token="<unk>",
+                                   cls_token="<s>", sep_token="</s>", pad_token="<pad>", mask_token="<mask>",
+                                   model_input_names=["input_ids", "token_type_ids", "attention_mask"])
+
+
 def xlm_roberta(texts, longest):
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
