@@ -1,4 +1,5 @@
 #include <filesystem>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -20,9 +21,10 @@ std::vector<std::string> tokenizer_files(const std::string& folder) {
     std::error_code error;
     return fs::exists(fs::path(folder) / name, error);
   };
-  if (exists("tokenizer.json")) return {"tokenizer.json"};
   std::vector<std::string> files;
-  if (exists("vocab.txt")) {
+  if (exists("tokenizer.json")) {
+    files = {"tokenizer.json"};
+  } else if (exists("vocab.txt")) {
     files = {"vocab.txt"};
   } else if (exists("vocab.json")) {
     files = {"vocab.json", "merges.txt"};
@@ -48,6 +50,22 @@ Status record_tokenizer(const std::string& folder, model::Provenance& provenance
   return {};
 }
 
+/// The special tokens of a pair, of which some tokenizers have more than others, must leave room
+/// for its texts.
+Status check_room(const model::Model& model) {
+  const int32_t least = 2 + model.tokenizer.pair_separators + 1;
+  for (const model::TaskWithHead& entry : model.tasks) {
+    const model::Task& task = entry.task;
+    if (task.input != model::InputKind::pair || task.max_tokens >= least) continue;
+    return invalid_input({.what = "A pair's special tokens leave no room for its texts",
+                          .where = "max_tokens of task " + task.name,
+                          .expected = "at least " + std::to_string(least),
+                          .found = std::to_string(task.max_tokens),
+                          .remedy = "raise max_tokens in tasks.json"});
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<model::Model> load_model(const checkpoint::Source& source) {
@@ -55,6 +73,7 @@ Result<model::Model> load_model(const checkpoint::Source& source) {
   const std::string folder = tokenizer_folder(source);
   TILEWISE_ASSIGN_OR_RETURN(model.tokenizer, text::read_tokenizer(folder));
   TILEWISE_RETURN_IF_ERROR(check_tokenizer(model.tokenizer, model.spec.vocab_size));
+  TILEWISE_RETURN_IF_ERROR(check_room(model));
   TILEWISE_RETURN_IF_ERROR(record_tokenizer(folder, model.provenance));
   return model;
 }

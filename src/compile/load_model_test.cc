@@ -114,6 +114,27 @@ TEST_F(LoadModelTest, MoreTokensThanEmbeddings) {
   EXPECT_THAT(status.message(), AllOf(HasSubstr("largest id"), HasSubstr("word embeddings")));
 }
 
+// RoBERTa's frame takes four of them.
+TEST_F(LoadModelTest, APairWithoutRoomForItsTexts) {
+  const std::string folder = copy("camembert_pairs");
+  const auto status_at = [&](int max_tokens) {
+    std::ofstream(fs::path(folder) / "tasks.json")
+        << R"({"tasks": [{"name": "same", "kind": "binary", "input": "pair", "labels": ["same"],)"
+        << R"("max_tokens": )" << max_tokens << "}]}";
+    return load_model({.folder = folder, .backbone = ""}).status();
+  };
+  EXPECT_EQ(status_at(4).code(), StatusCode::invalid_input);
+  EXPECT_THAT(status_at(4).message(), AllOf(HasSubstr("no room"), HasSubstr("at least 5")));
+  EXPECT_TRUE(status_at(5).ok()) << status_at(5).message();
+}
+
+TEST_F(LoadModelTest, TheTokenizersConfigIsASourceToo) {
+  const auto model = load_model({.folder = copy("camembert_pairs"), .backbone = ""});
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  EXPECT_THAT(source_files(*model),
+              AllOf(Contains("tokenizer.json"), Contains("tokenizer_config.json")));
+}
+
 TEST_F(LoadModelTest, AFolderThatDoesNotExist) {
   const Status status = load_model({.folder = (folder_ / "no").string(), .backbone = ""}).status();
   EXPECT_EQ(status.code(), StatusCode::not_found);
