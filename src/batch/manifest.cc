@@ -53,7 +53,7 @@ void write_inputs(const char* name, const std::vector<rows::ReadInput>& inputs, 
 
 /// Means over the answers.
 void write_depths(const PartRecord& total, JsonWriter& json) {
-  if (total.depths.empty()) return;
+  if (total.depths.empty() || total.rows == total.rejected) return;
   json.key("depth").begin_object();
   for (const TaskDepth& depth : total.depths) {
     json.key(depth.task).number(depth.layers / static_cast<double>(total.rows - total.rejected));

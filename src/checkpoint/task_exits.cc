@@ -1,7 +1,6 @@
 #include "checkpoint/task_exits.h"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 
 namespace tilewise::checkpoint {
@@ -68,7 +67,8 @@ std::vector<std::string> read_exits(const JsonObject& object, int32_t layers, mo
   std::vector<std::string> heads;
   const auto entries = object.array("exits");
   if (!entries) return heads;
-  const int32_t last_layer = layers > 0 ? layers - 1 : std::numeric_limits<int32_t>::max();
+  constexpr int32_t kNoLimit = 1 << 30;  // far from where the next layer would overflow
+  const int32_t last_layer = layers > 0 ? layers - 1 : kNoLimit;
   int32_t first_layer = 1;
   for (const JsonObject::Element& entry : *entries) {
     const auto exit = object.as_object(entry);

@@ -50,6 +50,11 @@ double mean_depth(const batch::TaskDepth& depth, const batch::Progress& progress
   return depth.layers / static_cast<double>(progress.rows - progress.rejected);
 }
 
+/// Whether any answer has one.
+bool has_depths(const batch::Progress& progress) {
+  return !progress.depths.empty() && progress.rows > progress.rejected;
+}
+
 std::string to_json(const engine::Engine& engine, const batch::Progress& progress,
                     const BatchFlags& flags, const std::string& tasks) {
   rows::JsonWriter json;
@@ -67,7 +72,7 @@ std::string to_json(const engine::Engine& engine, const batch::Progress& progres
     json.key("rejected_records").integer(progress.rejected_records);
   }
   json.key("tokens").integer(progress.tokens);
-  if (!progress.depths.empty()) {
+  if (has_depths(progress)) {
     json.key("depth").begin_object();
     for (const batch::TaskDepth& depth : progress.depths) {
       json.key(depth.task).number(mean_depth(depth, progress));
@@ -90,7 +95,7 @@ void summarize(const engine::Engine& engine, const batch::Progress& progress,
   std::string text =
       fmt::format("{}; {} {} in {}", describe(progress), progress.parts,
                   progress.parts == 1 ? "part" : "parts", flags.job.output_directory);
-  for (const batch::TaskDepth& depth : progress.depths) {
+  for (const batch::TaskDepth& depth : has_depths(progress) ? progress.depths : batch::Depths{}) {
     text += fmt::format("; {}: {:.2f} of {} layers", depth.task, mean_depth(depth, progress),
                         engine.metadata().spec.layers);
   }

@@ -101,7 +101,9 @@ void add_forward_costs(const artifact::Metadata& metadata, const BenchQuestion& 
       const size_t width = outputs[t].values.size() / static_cast<size_t>(sequences);
       depths[t] = outputs[t].values[(static_cast<size_t>(s) + 1) * width - 1];
     }
-    flops += count_flops(metadata, question, offsets, depths);
+    // At full depth no exit was asked.
+    flops += question.predict.full_depth ? count_flops(metadata, question, offsets, {})
+                                         : count_flops(metadata, question, offsets, depths);
     layers += pass_depth(metadata, question, depths);
   }
   measured.flops = flops * static_cast<double>(measured.rows / sequences);

@@ -37,6 +37,7 @@ inline constexpr auto kStages = std::to_array<Stage>({
     {"norm", &runtime::StageTimes::norm},
     {"ffn_up", &runtime::StageTimes::ffn_up},
     {"ffn_down", &runtime::StageTimes::ffn_down},
+    {"exits", &runtime::StageTimes::exits},
     {"heads", &runtime::StageTimes::heads},
 });
 

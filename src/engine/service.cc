@@ -265,7 +265,7 @@ Status Service::State::refusal(Request& request, Duration wait) const {
     for (const runtime::Work& work : request.own.works) shape.add(work.tokens);
     return deadline_exceeded(
         {.what = "The deadline is too short for this request, even when nothing else runs",
-         .expected = "about " + milliseconds(request.model->state().fitted.seconds(shape)) +
+         .expected = "up to about " + milliseconds(request.model->state().fitted.seconds(shape)) +
                      " as predicted, and what it takes to answer",
          .found = milliseconds(seconds_between(clock.now(), request.deadline)),
          .remedy = "Allow more time, or send fewer or shorter inputs at once"});

@@ -208,8 +208,12 @@ OutOfScopeQuality Collector::out_of_scope() const {
     if (!inside.empty()) quality.in_scope_kept = mean(static_cast<double>(kept), inside.size());
   }
   if (!inside.empty()) {
-    quality.below_keeping_95 = threshold_keeping(inside);
-    quality.recall_keeping_95 = share_below(outside, *quality.below_keeping_95);
+    // Where exits answer almost all of them, none is: they would stay at any threshold.
+    const float below = threshold_keeping(inside);
+    if (below < std::numeric_limits<float>::max()) {
+      quality.below_keeping_95 = below;
+      quality.recall_keeping_95 = share_below(outside, below);
+    }
   }
   return quality;
 }

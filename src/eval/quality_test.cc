@@ -94,6 +94,20 @@ TEST(OutOfScopeQuality, WhatExitsAnswerIsInScope) {
   EXPECT_DOUBLE_EQ(outside.recall_keeping_95.value(), 0.5);
 }
 
+// What exits answer stays at any limit, so none keeps 95 %.
+TEST(OutOfScopeQuality, HasNoBestLimitWhereExitsAnswerAll) {
+  Task task = task_of(TaskKind::multiclass, {"a", "b"});
+  task.out_of_scope = model::OutOfScope{.below = 1};
+  Collector collector(task, {}, kLayers);
+  for (const int32_t due : {0, -1}) {
+    collector.add({.logits = {0, -9}, .labels = {{0, 0.9f}, {1, 0.1f}}, .depth = 2},
+                  {.label = due});
+  }
+  const auto outside = std::get<MulticlassQuality>(collector.quality()).out_of_scope.value();
+  EXPECT_FALSE(outside.below_keeping_95.has_value());
+  EXPECT_FALSE(outside.recall_keeping_95.has_value());
+}
+
 TEST(SameDecision, IsTheLabelOrThatThereIsNone) {
   const Prediction a{.labels = {{0, 0.9f}, {1, 0.1f}}}, surer{.labels = {{0, 1.0f}, {1, 0.0f}}},
       b{.labels = {{1, 0.9f}, {0, 0.1f}}}, none{.labels = {{1, 0.9f}}, .out_of_scope = true},

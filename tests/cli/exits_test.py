@@ -130,6 +130,13 @@ class Batch(TestCase):
         self.assertEqual(self.parts(self.output), before)
         self.assertAlmostEqual(self.manifest()["depth"]["intent"], self.depth, places=5)
 
+    def test_without_answers_there_is_no_depth(self):
+        self.rows = self.write("rows.jsonl", b"bad\nworse\n")
+        summary = self.batch()
+        self.assertEqual((summary["rows"], summary["rejected"]), (2, 2))
+        self.assertNotIn("depth", summary)
+        self.assertNotIn("depth", self.manifest())
+
     def test_another_depth_is_another_job(self):
         self.batch()
         self.error(WRONG_COMMAND_LINE, "batch", model_with_exits(), "--task", "intent", "--input", self.rows, "--rows-per-part", "20", "--full-depth",

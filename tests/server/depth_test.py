@@ -97,8 +97,6 @@ class FullDepth(Depth):
 
 
 class Cache(TestCase):
-    FLAGS = ()
-
     @classmethod
     def setUpClass(cls):
         cls.server = Server("--cache-mb", 4, path=cli.model_with_exits())
