@@ -31,7 +31,7 @@ TasksFile read(const std::string& json, Report& report, const TasksContext& with
 // As of a folder whose config.json is broken: another problem, of which the reader hears elsewhere.
 TEST(TasksFile, ExitsWithoutKnownLayersAreRead) {
   Report report;
-  read(R"({"tasks": [{"name": "same", "kind": "binary", "input": "pair", "labels": ["same"],
+  read(R"({"tasks": [{"name": "same", "kind": "binary", "input": "pair", "labels": ["same"], "pooling": "mean",
            "exits": [{"after_layer": 2147483647, "head": "h", "confidence": 0.9}]}]})",
        report, {});
   EXPECT_THAT(report.first_problem().message(), HasSubstr("exits[0].after_layer"));

@@ -52,7 +52,7 @@ class Bench(TestCase):
         self.assertTrue(0 < report["share_of_peak_p50"] < 10)
         self.assertEqual(report["rows"] % 16, 0)
         self.assertEqual(report["tokens"], report["rows"] * 12)
-        self.assertEqual(len(report["stages_ms"]), 8)
+        self.assertEqual(len(report["stages_ms"]), 9)
         self.assertTrue(all(value >= 0 for value in report["stages_ms"].values()))
         self.consistent(report)
 
