@@ -333,7 +333,7 @@ def _task(table, data):
         random_order=table.take("random_order", bool, pair),
         label_smoothing=table.number("label_smoothing", 0.0, 0.0, 0.9),
         exits=table.list_of("exits", int, ()),
-        exit_weight=table.number("exit_weight", 0.2, 0.0, 1e3),
+        exit_weight=table.number("exit_weight", 0.05, 0.0, 1e3),
         refit_exits=table.take("refit_exits", bool, True),
         max_changed=table.number("max_changed", 0.005, 0.0, 1.0),
     )
