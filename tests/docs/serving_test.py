@@ -27,7 +27,7 @@ from commands_test import scratch_repository  # noqa: E402
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 ADDRESS = "localhost:8080"
-# Scores are those of one instruction set. Another moves a bf16 logit by up to 0.083 (README.md), so a probability by up to a quarter of that.
+# Scores are those of one instruction set. Another moves a bf16 logit by up to 0.13 (real_model_test.py), so a probability by up to a quarter of that.
 TOLERANCE = 0.03
 PATIENCE_S = 120
 
