@@ -190,7 +190,7 @@ def test_the_card_says_what_was_trained_on_what(write_recipe, data, tmp_path):
     assert log["tasks"]["intent"]["rows"] == {"intent.train.jsonl": 96}
     assert log["tasks"]["intent"]["skip_easy"] == 0.25
     card = (tmp_path / "run/model/README.md").read_text()
-    for words in ("targets query key value dense", "| intent | intent.train.jsonl | 96 | yes |", "| intent | 16 | 1.0 | 0.5 | 0.25 | 0.0 | 0.2 | True | 0.005 |",
+    for words in ("targets query key value dense", "| intent | intent.train.jsonl | 96 | yes |", "| intent | 16 | 1.0 | 0.5 | 0.25 | 0.0 | 0.05 | True | 0.005 |",
                   "| duplicate | 16 | 2.5 | 1.0 | 0.0 | 0.0 |  |  |  |"):
         assert words in card
 
