@@ -1,8 +1,11 @@
 // Byte BPE against Hugging Face `tokenizers` (tests/data/text/make_byte_bpe.py).
 #include "text/byte_bpe.h"
 
+#include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <map>
+#include <memory>
 #include <random>
 #include <sstream>
 #include <string>
@@ -11,6 +14,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <simdjson.h>
+#include <utf8proc.h>
 
 #include "base/sha256.h"
 #include "text/decoder.h"
@@ -147,6 +151,21 @@ TEST(ByteBpe, CutsAndComposesEveryCharacterLikeTokenizers) {
     ++blocks;
   }
   EXPECT_EQ(blocks, 2 * 34);
+}
+
+TEST(ByteBpe, OrdersRunsOfMarksOfAnyLengthLikeUtf8proc) {
+  constexpr uint32_t kMarks[] = {0x301, 0x323, 0x327, 0x345, 0x300, 0x5B0, 0x334};
+  const OwnedModel model(golden_spec("modernbert"));
+  std::mt19937 random(5);
+  for (const int length : {2, 3, 15, 16, 17, 40, 300}) {
+    std::string text = "x";
+    for (int i = 0; i < length; ++i) append_utf8(kMarks[random() % std::size(kMarks)], text);
+    Nfc::Buffer buffer;
+    const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> expected(
+        utf8proc_NFC(reinterpret_cast<const utf8proc_uint8_t*>(text.c_str())), &std::free);
+    EXPECT_EQ(model->nfc->normalize(text, buffer), reinterpret_cast<const char*>(expected.get()))
+        << length;
+  }
 }
 
 // ---- by hand

@@ -1,7 +1,11 @@
 #include "text/nfc.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "text/tables_block.h"
 #include "text/unicode.h"
@@ -39,6 +43,32 @@ constexpr bool is_scalar_value(uint32_t c) {
   return c < kCodePoints && (c < 0xD800 || c >= 0xE000);
 }
 
+/// By class, equal ones as they stand. Runs are short but in hostile texts, and std::stable_sort
+/// allocates for each.
+void sort_marks(std::span<uint32_t> marks) {
+  constexpr size_t kShort = 16;
+  if (marks.size() <= kShort) {
+    for (size_t i = 1; i < marks.size(); ++i) {
+      const uint32_t mark = marks[i];
+      size_t place = i;
+      for (; place > 0 && class_of(marks[place - 1]) > class_of(mark); --place) {
+        marks[place] = marks[place - 1];
+      }
+      marks[place] = mark;
+    }
+    return;
+  }
+  std::vector<uint64_t> keys(marks.size());  // class, place, character
+  for (size_t i = 0; i < marks.size(); ++i) {
+    keys[i] = uint64_t{class_of(marks[i])} << 56 | uint64_t{i} << 24 | character_of(marks[i]);
+  }
+  std::ranges::sort(keys);
+  for (size_t i = 0; i < marks.size(); ++i) {
+    marks[i] = static_cast<uint32_t>(keys[i] >> 56 << kClassShift) |
+               character_of(static_cast<uint32_t>(keys[i]));
+  }
+}
+
 /// Marks between two starters follow in the order of their classes.
 void order_marks(std::vector<uint32_t>& items) {
   for (auto begin = items.begin(); begin != items.end();) {
@@ -48,7 +78,7 @@ void order_marks(std::vector<uint32_t>& items) {
     }
     const auto end =
         std::find_if(begin, items.end(), [](uint32_t item) { return class_of(item) == 0; });
-    std::stable_sort(begin, end, [](uint32_t a, uint32_t b) { return class_of(a) < class_of(b); });
+    sort_marks({begin, end});
     begin = end;
   }
 }
