@@ -83,11 +83,11 @@ Result<WordPiece> WordPiece::open(const BlockReader& reader) {
 
 /// WordPiece: the longest token first, then the longest that goes on; all or the unknown token.
 template <class Fold>
-void WordPiece::Encoder::append_pieces(const char* p, const char* end, Fold fold) {
+void WordPiece::Encoder::append_pieces(const char* p, const char* end, Fold fold_byte) {
   const size_t before = ids_.size();
   uint32_t root = WordPiece::kWordStart;
   while (p != end) {
-    const Trie::Match match = model_.pieces.longest(root, p, end, fold);
+    const Trie::Match match = model_.pieces.longest(root, p, end, fold_byte);
     if (match.value == Trie::kNone) {
       ids_.resize(before);
       ids_.push_back(model_.unknown_id);
