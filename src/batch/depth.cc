@@ -15,4 +15,18 @@ void add_depths(const Depths& more, Depths& sum) {
   }
 }
 
+Depths mean_depths(const Depths& sum, int64_t answers) {
+  if (answers == 0) return {};
+  Depths means = sum;
+  for (TaskDepth& depth : means) depth.layers /= static_cast<double>(answers);
+  return means;
+}
+
+void write_depth(const Depths& means, rows::JsonWriter& json) {
+  if (means.empty()) return;
+  json.key("depth").begin_object();
+  for (const TaskDepth& depth : means) json.key(depth.task).number(depth.layers);
+  json.end_object();
+}
+
 }  // namespace tilewise::batch

@@ -51,16 +51,6 @@ void write_inputs(const char* name, const std::vector<rows::ReadInput>& inputs, 
   json.end_array();
 }
 
-/// Means over the answers.
-void write_depths(const PartRecord& total, JsonWriter& json) {
-  if (total.depths.empty() || total.rows == total.rejected) return;
-  json.key("depth").begin_object();
-  for (const TaskDepth& depth : total.depths) {
-    json.key(depth.task).number(depth.layers / static_cast<double>(total.rows - total.rejected));
-  }
-  json.end_object();
-}
-
 void write_totals(const Manifest& manifest, JsonWriter& json) {
   PartRecord total;
   for (const PartRecord& part : manifest.parts) {
@@ -72,7 +62,7 @@ void write_totals(const Manifest& manifest, JsonWriter& json) {
   }
   json.key("rows").integer(total.rows).key("rejected").integer(total.rejected);
   json.key("tokens").integer(total.tokens).key("reused").integer(total.reused);
-  write_depths(total, json);
+  write_depth(mean_depths(total.depths, total.rows - total.rejected), json);
   json.key("seconds").number(manifest.seconds);
   json.key("rows_per_s").number(static_cast<double>(total.rows) / manifest.seconds);
   if (!manifest.price) return;

@@ -31,14 +31,6 @@ std::string number_or_null(const std::optional<float>& value) {
   return value ? json : "null";
 }
 
-/// Whether there are exits to use or not.
-bool has_exits(const engine::Engine& engine, const std::string& tasks) {
-  const auto set = engine.find_tasks(tasks);
-  return set.ok() && std::ranges::any_of(*set, [&](int32_t index) {
-           return !engine.metadata().tasks[index].task.exits.empty();
-         });
-}
-
 std::string flag(bool value) { return value ? "true" : "false"; }
 
 /// Without its quotes.
@@ -69,7 +61,7 @@ Settings Settings::of(const engine::Engine& engine, const Options& options,
       {"catalogs", text_or_null(records)},
       {"isa", text(engine.isa())},
   });
-  if (has_exits(engine, options.tasks)) {
+  if (const auto set = engine.find_tasks(options.tasks); set.ok() && engine.has_exits(*set)) {
     settings.values_.push_back({"full_depth", flag(options.predict.full_depth)});
   }
   for (Setting& setting : settings.values_) setting.value = canonical(setting.value);

@@ -67,7 +67,6 @@ std::vector<std::string> read_exits(const JsonObject& object, int32_t layers, mo
   std::vector<std::string> heads;
   const auto entries = object.array("exits");
   if (!entries) return heads;
-  constexpr int32_t kNoLimit = 1 << 30;  // far from where the next layer would overflow
   const int32_t last_layer = layers > 0 ? layers - 1 : kNoLimit;
   int32_t first_layer = 1;
   for (const JsonObject::Element& entry : *entries) {

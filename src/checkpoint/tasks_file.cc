@@ -16,7 +16,6 @@ using model::Truncation;
 
 constexpr size_t kMaxNameBytes = 100;
 constexpr size_t kMaxLabels = 1 << 20;
-constexpr int32_t kNoLimit = 1 << 30;
 
 /// A task's name stands in flags ("--task a,b"), JSON keys and tensor names.
 bool is_name(const std::string& name) {

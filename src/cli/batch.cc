@@ -45,14 +45,8 @@ Result<batch::Shard> parse_shard(const std::string& text) {
                            .found = text});
 }
 
-/// Layers of an answer.
-double mean_depth(const batch::TaskDepth& depth, const batch::Progress& progress) {
-  return depth.layers / static_cast<double>(progress.rows - progress.rejected);
-}
-
-/// Whether any answer has one.
-bool has_depths(const batch::Progress& progress) {
-  return !progress.depths.empty() && progress.rows > progress.rejected;
+batch::Depths depths_of(const batch::Progress& progress) {
+  return batch::mean_depths(progress.depths, progress.rows - progress.rejected);
 }
 
 std::string to_json(const engine::Engine& engine, const batch::Progress& progress,
@@ -72,13 +66,7 @@ std::string to_json(const engine::Engine& engine, const batch::Progress& progres
     json.key("rejected_records").integer(progress.rejected_records);
   }
   json.key("tokens").integer(progress.tokens);
-  if (has_depths(progress)) {
-    json.key("depth").begin_object();
-    for (const batch::TaskDepth& depth : progress.depths) {
-      json.key(depth.task).number(mean_depth(depth, progress));
-    }
-    json.end_object();
-  }
+  batch::write_depth(depths_of(progress), json);
   json.key("parts").integer(progress.parts);
   json.key("seconds").number(progress.seconds);
   json.key("rows_per_s").number(rows_per_second(progress));
@@ -95,8 +83,8 @@ void summarize(const engine::Engine& engine, const batch::Progress& progress,
   std::string text =
       fmt::format("{}; {} {} in {}", describe(progress), progress.parts,
                   progress.parts == 1 ? "part" : "parts", flags.job.output_directory);
-  for (const batch::TaskDepth& depth : has_depths(progress) ? progress.depths : batch::Depths{}) {
-    text += fmt::format("; {}: {:.2f} of {} layers", depth.task, mean_depth(depth, progress),
+  for (const batch::TaskDepth& depth : depths_of(progress)) {
+    text += fmt::format("; {}: {:.2f} of {} layers", depth.task, depth.layers,
                         engine.metadata().spec.layers);
   }
   if (const auto& price = flags.job.price) {

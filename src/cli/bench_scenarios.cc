@@ -88,26 +88,25 @@ runtime::StageTimes median_of(const std::vector<runtime::StageTimes>& passes) {
 
 /// Depths and FLOPs of equal passes, each over sequences of so many tokens, from what the last of
 /// them gave.
-void add_forward_costs(const artifact::Metadata& metadata, const BenchQuestion& question,
-                       int32_t tokens, std::span<const runtime::TaskOutput> outputs,
-                       int64_t sequences, Measurement& measured) {
+void add_forward_costs(const engine::Engine& engine, const BenchQuestion& question, int32_t tokens,
+                       std::span<const runtime::TaskOutput> outputs, int64_t sequences,
+                       Measurement& measured) {
+  const artifact::Metadata& metadata = engine.metadata();
   const std::array<int32_t, 2> offsets = {0, tokens};
   Flops flops;
   double layers = 0;
-  std::vector<float> depths(outputs.size());
+  std::vector<float> depths(question.predict.full_depth ? 0 : outputs.size());  // none: all layers
   for (int64_t s = 0; s < sequences; ++s) {
-    for (size_t t = 0; t < outputs.size(); ++t) {
+    for (size_t t = 0; t < depths.size(); ++t) {
       // The last of a sequence's values, where its task has exits.
       const size_t width = outputs[t].values.size() / static_cast<size_t>(sequences);
       depths[t] = outputs[t].values[(static_cast<size_t>(s) + 1) * width - 1];
     }
-    // At full depth no exit was asked.
-    flops += question.predict.full_depth ? count_flops(metadata, question, offsets, {})
-                                         : count_flops(metadata, question, offsets, depths);
+    flops += count_flops(metadata, question, offsets, depths);
     layers += pass_depth(metadata, question, depths);
   }
   measured.flops = flops * static_cast<double>(measured.rows / sequences);
-  if (question.has_exits(metadata)) measured.depth = layers / static_cast<double>(sequences);
+  if (engine.has_exits(question.set)) measured.depth = layers / static_cast<double>(sequences);
 }
 
 /// Profiles passes for about `seconds`.
@@ -167,7 +166,7 @@ Result<Measurement> run_offline(engine::Engine& engine, const BenchQuestion& que
   measured.tokens = progress.tokens;
   measured.seconds = progress.seconds;
   measured.flops = workload.flops * static_cast<double>(passes);
-  if (question.has_exits(engine.metadata())) {
+  if (engine.has_exits(question.set)) {
     measured.depth = workload.layers / static_cast<double>(workload.rows);
   }
   return measured;
@@ -203,7 +202,7 @@ Measurement run_single(engine::Engine& engine, const BenchQuestion& question,
     measured.flops += workload.input_flops[row];
     layers += workload.input_depths[row];
   }
-  if (question.has_exits(engine.metadata())) {
+  if (engine.has_exits(question.set)) {
     measured.depth = layers / static_cast<double>(measured.rows);
   }
   return measured;
@@ -239,7 +238,7 @@ Result<Measurement> run_forward(engine::Engine& engine, const BenchQuestion& que
   measured.rows = passes * sequences;
   measured.tokens = passes * static_cast<int64_t>(total);
   for (const double taken : measured.latencies) measured.seconds += taken;
-  add_forward_costs(metadata, question, tokens, outputs, sequences, measured);
+  add_forward_costs(engine, question, tokens, outputs, sequences, measured);
   return measured;
 }
 

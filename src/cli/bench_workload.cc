@@ -73,7 +73,7 @@ Status add_row(const rows::LineReader::Line& line, rows::RowParser& parser, RowC
 std::vector<std::vector<float>> depths_of(engine::Engine& engine, const BenchQuestion& question,
                                           const std::vector<model::Input>& inputs) {
   std::vector<std::vector<float>> depths(inputs.size());
-  if (question.predict.full_depth || !question.has_exits(engine.metadata())) return depths;
+  if (question.predict.full_depth || !engine.has_exits(question.set)) return depths;
   const auto outcomes = engine.predict(inputs, question.set, question.predict);
   for (size_t i = 0; i < outcomes.size(); ++i) {
     for (const model::Prediction& prediction : outcomes[i].predictions) {
@@ -102,11 +102,6 @@ void add_costs(engine::Engine& engine, const BenchQuestion& question, CountedRow
 }
 
 }  // namespace
-
-bool BenchQuestion::has_exits(const artifact::Metadata& metadata) const {
-  return std::ranges::any_of(
-      set, [&](int32_t index) { return !metadata.tasks[index].task.exits.empty(); });
-}
 
 float pass_depth(const artifact::Metadata& metadata, const BenchQuestion& question,
                  std::span<const float> depths) {

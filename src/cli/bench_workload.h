@@ -19,9 +19,6 @@ struct BenchQuestion {
   std::string tasks;  ///< "a,b"
   engine::TaskSet set;
   engine::PredictOptions predict;
-
-  /// Whether any of the tasks has exits: then the depth is reported.
-  bool has_exits(const artifact::Metadata& metadata) const;
 };
 
 using runtime::Flops;

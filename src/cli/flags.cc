@@ -21,11 +21,6 @@ bool any_task(const engine::Engine& engine, const engine::TaskSet& set,
   return false;
 }
 
-bool any_exits(const engine::Engine& engine, const engine::TaskSet& set) {
-  return std::ranges::any_of(
-      set, [&](int32_t index) { return !engine.metadata().tasks[index].task.exits.empty(); });
-}
-
 Status does_not_apply(const char* flag, const char* expected, const std::string& tasks) {
   return invalid_argument({.what = std::string(flag) + " has no meaning for this task",
                            .expected = expected,
@@ -141,7 +136,7 @@ Result<engine::PredictOptions> TaskFlags::predict_options(const engine::Engine& 
   if (both_orders && engine.metadata().tasks[set.front()].task.input != model::InputKind::pair) {
     return does_not_apply("--both-orders", "a task whose input is a pair", resolved);
   }
-  if (full_depth && !any_exits(engine, set)) {
+  if (full_depth && !engine.has_exits(set)) {
     return does_not_apply("--full-depth", "a task with exits", resolved);
   }
   return engine::PredictOptions{.top = top.value_or(1),

@@ -106,6 +106,11 @@ Result<TaskSet> Engine::find_tasks(const std::string& names) const {
   return state_->model->find_tasks(names);
 }
 
+bool Engine::has_exits(const TaskSet& tasks) const {
+  return std::ranges::any_of(
+      tasks, [&](int32_t index) { return !metadata().tasks[index].task.exits.empty(); });
+}
+
 Status Engine::check_tokens(const runtime::Batch& batch) const {
   const model::EncoderSpec& spec = metadata().spec;
   TILEWISE_RETURN_IF_ERROR(runtime::check_batch(spec, batch));

@@ -193,6 +193,9 @@ class Engine {
   /// pass has one input.
   Result<TaskSet> find_tasks(const std::string& names) const;
 
+  /// Whether any of them has exits, which PredictOptions::full_depth turns off.
+  bool has_exits(const TaskSet& tasks) const;
+
   /// For token sequences from outside: what passes rely on (runtime::check_batch), and that types
   /// which the family does not have are 0. Errors: invalid_argument naming the sequence.
   Status check_tokens(const runtime::Batch& batch) const;

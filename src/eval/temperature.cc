@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/head.h"
+
 namespace tilewise::eval {
 namespace {
 
@@ -95,10 +97,7 @@ std::optional<double> best_temperature(const LabelledLogits& rows) {
 
 double probability(std::span<const float> logits, int32_t index, double temperature) {
   if (logits.size() == 1) return sigmoid((index == 1 ? 1 : -1) * (logits[0] / temperature));
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp((logit - largest) / temperature);
-  return std::exp((logit_of(logits, index) - largest) / temperature) / sum;
+  return std::exp(logit_of(logits, index) / temperature - engine::log_sum_exp(logits, temperature));
 }
 
 }  // namespace tilewise::eval

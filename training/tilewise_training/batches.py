@@ -44,7 +44,6 @@ class RowEncoder:
             raise
         return [Encoded(e.ids, e.type_ids, row.label, row.where) for e, row in zip(encodings, rows)]
 
-
     def _encode_one(self, task, text, row):
         try:
             self.tokenizer.encode(*((text,) if isinstance(text, str) else text))
