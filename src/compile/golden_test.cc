@@ -103,7 +103,7 @@ std::vector<runtime::KernelChoice> kernels_here(Precision precision) {
   return choices;
 }
 
-/// As in tests/parity/tiny_models_test.py, of the largest output: fp32 2^-24 of each of some dozen
+/// Of the largest output: fp32 2^-24 of each of some dozen
 /// sums of at most 88 products; bf16 2^-9 of each of 12 roundings a layer and 2 more; int8 besides
 /// half of 1/127 in each of its 4 linear layers, which add as squares.
 double tolerance_of(Precision precision, int32_t layers) {

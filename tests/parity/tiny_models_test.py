@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Every family and task kind, tiny, against PyTorch's outputs in tests/data/checkpoint/golden.json: tiny_models_test.py TILEWISE."""
+"""Every family and task kind, tiny, from folder and row to answer, against PyTorch's outputs in tests/data/checkpoint/golden.json:
+tiny_models_test.py TILEWISE. The other precisions and instruction sets: src/compile/golden_test.cc."""
 import json
 import sys
 import tempfile
@@ -7,19 +8,9 @@ import tempfile
 from cli import ROOT, Tilewise
 
 CHECKPOINTS = ROOT / "tests" / "data" / "checkpoint"
-# Relative to the largest output of the case (logits: at least 1, the size of the layer-normed states that they are sums of).
-# fp32: sums of at most 88 products, a dozen in a row, 2^-24 each. bf16 keeps 8 bits: each rounding (8 activations and 4 weights in a
-# layer, 2 in the embeddings) adds at most 2^-9 of what it rounds.
-# int8: besides the roundings of bf16, 4 linear layers in a layer with steps of 1/127 of the largest weight and input: half a step
-# each, 2^-8, of values whose RMS is a third of the largest; they are independent, so they add as squares.
-FP32_LIMIT = 2e-5
-
-
-def limits_of(case):
-    config = json.loads((CHECKPOINTS / (case["backbone"] or case["folder"]) / "config.json").read_text())
-    layers = config.get("num_hidden_layers") or config["n_layers"]
-    bf16 = (12 * layers + 2) * 2**-9
-    return {"fp32": FP32_LIMIT, "bf16": bf16, "int8": bf16 + (4 * layers) ** 0.5 * 3 * 2**-8}
+# Relative to the largest output of the case (logits: at least 1, the size of the layer-normed states that they are sums of): sums of at
+# most 88 products, a dozen in a row, 2^-24 each.
+LIMIT = 2e-5
 
 
 def output_of(case, answer):
@@ -56,15 +47,13 @@ def main():
             scale = scale if case["kind"] == "embedding" else max(1, scale)
             rows = [row for row in case["rows"] if has_content(row)]
             inputs = [{"id": i, **row["input"]} for i, row in enumerate(rows)]
-            for precision, limit in limits_of(case).items():
-                backbone = CHECKPOINTS / case["backbone"] if case["backbone"] else None
-                model = tilewise.compile(CHECKPOINTS / case["folder"], f"{folder}/model.tw", precision, backbone)
-                more = () if case["kind"] == "embedding" else ("--logits",)
-                for level in tilewise.levels(model, precision):
-                    largest = largest_difference(case, rows, tilewise.predict(model, case["task"], inputs, level, more))
-                    print(f"{name:38} {precision} {level:12} largest difference {largest:.2g} (limit {limit * scale:.2g})")
-                    if not largest <= limit * scale:
-                        failures.append(f"{name} {precision} {level}: {largest:.3g}")
+            backbone = CHECKPOINTS / case["backbone"] if case["backbone"] else None
+            model = tilewise.compile(CHECKPOINTS / case["folder"], f"{folder}/model.tw", "fp32", backbone)
+            more = () if case["kind"] == "embedding" else ("--logits",)
+            largest = largest_difference(case, rows, tilewise.predict(model, case["task"], inputs, more=more))
+            print(f"{name:38} largest difference {largest:.2g} (limit {LIMIT * scale:.2g})")
+            if not largest <= LIMIT * scale:
+                failures.append(f"{name}: {largest:.3g}")
     if failures:
         sys.exit("FAILED\n" + "\n".join(failures))
 
